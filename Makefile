@@ -1,0 +1,61 @@
+# Everything a newcomer types. `make help` lists it; `.ci/run` calls the same targets.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ROOTSTOCK_HOME ?= $(HOME)/.rootstock
+DATA ?= ../shared/data
+PYTEST_WORKERS ?= auto
+export ROOTSTOCK_HOME DATA
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels realdata
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): constraints.txt pyproject.toml client/pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON); set PYTHON=… to a Python 3.11 or newer"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ./client -e '.[dev]'
+	@touch $@
+
+setup: $(STAMP) ## install into .venv from the pinned constraints
+
+demo: $(STAMP) ## table -> encoder -> heads -> predictions; TABLE=file TARGETS=a,b KEY=id DROP=x for your own
+	@$(BIN)/rootstock demo $(if $(TABLE),--table "$(TABLE)") $(if $(TARGETS),--targets "$(TARGETS)") $(if $(KEY),--key "$(KEY)") $(if $(DROP),--drop "$(DROP)")
+
+serve: $(STAMP) ## start the service and its worker on $ROOTSTOCK_HOME
+	@$(BIN)/rootstock serve
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(TESTS)
+
+check: $(STAMP) ## format, lint, types, import contracts, migrations, OpenAPI
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python -m tests.architecture.sizes
+	$(BIN)/rootstock doctor --migrations
+	$(BIN)/rootstock openapi --check docs/openapi.json
+
+format: $(STAMP) ## write the format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+openapi: $(STAMP) ## write docs/openapi.json
+	$(BIN)/rootstock openapi --write docs/openapi.json
+
+bench-serving: $(STAMP) ## cost of many heads and views, as ratios
+	$(BIN)/python -m benchmarks.serving
+
+bench-few-labels: $(STAMP) ## linear head against LightGBM with few labels (DATA=dir)
+	$(BIN)/python -m benchmarks.few_labels
+
+realdata: $(STAMP) ## register, pretrain, fine-tune, predict on real tables (DATA=dir)
+	$(BIN)/python -m benchmarks.realdata
+
+clean: ## remove .venv and caches (never $ROOTSTOCK_HOME)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info client/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
