@@ -1,0 +1,87 @@
+"""What a job is asked to do: written by the services when a job is queued, read by the job kinds.
+
+Payloads are stored as JSON in `job.payload` (`model_dump(mode="json")`) and may be read by a newer version of
+the program than the one that wrote them: fields are only ever added, with defaults. Options that belong to
+`models` (architecture, objectives, head, reading) stay JSON here and are validated by their own configs where
+they are used, so that building a payload needs neither torch nor polars.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.features.schema import ColumnOverride, SplitBy
+from storage.orm.base import JsonObject
+
+DEFAULT_PRETRAIN_SECONDS = 600.0
+DEFAULT_FINETUNE_SECONDS = 60.0
+
+
+class _Payload(BaseModel):
+    # Unknown fields are ignored: a job queued by a newer version must not fail on an older worker.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class IngestPayload(_Payload):
+    """Turn an uploaded file into the first snapshot of a table."""
+
+    table_id: str
+    table_name: str
+    upload_digest: str  # artifact of the workspace, owned by the job until it ends
+    filename: str
+    columns: dict[str, ColumnOverride] = {}
+    split: SplitBy = SplitBy()
+    evaluation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    reading: JsonObject = {}  # models.features.reading.ReadOptions
+    max_bytes: int | None = (
+        None  # of the decoded file; null: the default of models.features.reading.ReadLimits
+    )
+    pretrain: bool = False  # queue a pretrain job when the snapshot is published
+    pretrain_max_seconds: float = DEFAULT_PRETRAIN_SECONDS
+    architecture: JsonObject = {}  # of the chained pretraining; {} is the default kind
+    objectives: list[JsonObject] = []  # [] is the default objective
+
+
+class PretrainPayload(_Payload):
+    """Train one encoder version on one snapshot."""
+
+    table_id: str
+    encoder_id: str
+    snapshot_id: str
+    schema_version: int
+    architecture: JsonObject = {}  # models.encoders.EncoderConfig; {} is the default kind
+    objectives: list[JsonObject] = []  # models.objectives.ObjectiveConfig; [] is the default objective
+    max_seconds: float = DEFAULT_PRETRAIN_SECONDS
+    seed: int = 0
+    max_steps: int | None = None  # fixed number of steps instead of the probe of `max_seconds`
+
+
+class HeadToFit(_Payload):
+    """One head version of a fine-tune; target and label set are those the head row is pinned to."""
+
+    head_id: str
+    target_id: str
+    label_set_id: str
+
+
+class LabelsRequest(_Payload):
+    """How many train labels to use: all (`limit` null), or a random sample that depends on `seed` only."""
+
+    limit: Annotated[int, Field(ge=1)] | None = None
+    seed: int = 0
+
+
+class FinetunePayload(_Payload):
+    """Fit heads of one encoder; all of them share the label request, the head config and the budget."""
+
+    table_id: str
+    encoder_id: str
+    snapshot_id: str
+    schema_version: int
+    heads: Annotated[list[HeadToFit], Field(min_length=1)]
+    head: JsonObject = {"kind": "auto"}  # models.heads.HeadConfig
+    labels: LabelsRequest = LabelsRequest()
+    max_seconds: float = DEFAULT_FINETUNE_SECONDS
+    alias: str | None = None  # to move on success, besides `champion` for a target's first passing head
