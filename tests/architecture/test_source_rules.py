@@ -1,0 +1,75 @@
+"""Rules of the source that no linter knows: no pickle, one reader of the environment, no machine paths."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("app", "models", "storage", "migrations", "client", "benchmarks")
+UNSAFE_MODULES = {"pickle", "_pickle", "cPickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
+UNSAFE_CALLS = {("torch", "load"), ("torch", "save"), ("np", "load"), ("numpy", "load"), ("yaml", "load")}
+
+
+def python_files() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def attribute_uses(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr
+
+
+def test__source__is_found() -> None:
+    assert len(list(python_files())) > 50
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test__source__file__loads_nothing_that_can_run_code(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    unsafe = {name for name in imported_modules(tree) if name.split(".")[0] in UNSAFE_MODULES}
+    calls = UNSAFE_CALLS.intersection(attribute_uses(tree))
+    assert not unsafe
+    assert not calls
+
+
+def test__source__environment__is_read_by_settings_alone() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in python_files()
+        if path.parts[len(ROOT.parts)] in {"app", "models", "storage"}
+        and {("os", "environ"), ("os", "getenv")}.intersection(attribute_uses(ast.parse(path.read_text())))
+    }
+    assert readers <= {"app/settings.py"}
+
+
+def test__source__tracked_files__name_no_path_of_a_machine() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout: the rule is about tracked files")
+    machine_path = re.compile(r"(?<![\w.$}])/(?:work|root|home)/\w")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".yml", ".txt", ".json", ".sh"} and path.is_file():
+            found += [
+                f"{name}:{i}"
+                for i, line in enumerate(path.read_text().splitlines(), 1)
+                if machine_path.search(line)
+            ]
+    assert not found
