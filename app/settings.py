@@ -1,0 +1,119 @@
+"""What an operator can set; the only module of the project that reads the environment.
+
+Every field is read from `ROOTSTOCK_<NAME>`; fields of the artifact store from `ROOTSTOCK_ARTIFACTS__<NAME>`;
+lists are written with commas.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from storage.artifacts import ArtifactStoreConfig, LocalStoreConfig
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""Host headers that are always answered: a page of another site cannot make a browser send these with its own name."""
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+def _cores() -> int:
+    """Cores this process may use: a container often allows fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Frozen after start; below `app` nothing sees it, parts receive the values they need."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ROOTSTOCK_", env_nested_delimiter="__", frozen=True, extra="ignore", validate_default=True
+    )
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".rootstock")
+    database_url: str = Field(default_factory=lambda data: f"sqlite:///{data['home']}/rootstock.db")
+    artifacts: ArtifactStoreConfig = Field(
+        default_factory=lambda data: LocalStoreConfig(kind="local", root=data["home"] / "artifacts")
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8321, ge=0, le=65535)
+    allowed_hosts: CommaSeparated = ()  # Host headers besides loopback; `*.example.com` matches subdomains
+    allowed_origins: CommaSeparated = ()  # Origins besides the service's own, as `https://app.example.com`
+
+    embedded_worker: bool = True
+    executor: str = "forkserver"  # a name of app.executors
+    worker_slots: int = Field(default=1, ge=1)
+    worker_threads: int = Field(
+        default_factory=lambda: max(1, _cores() - 1), ge=1
+    )  # torch threads of one job
+    inference_threads: int = Field(default_factory=lambda: min(4, _cores()), ge=1)
+    model_cache_bytes: int = Field(default=GIB, ge=0)
+    row_cache_bytes: int = Field(default=GIB, ge=0)
+    catalog_poll_s: float = Field(default=0.25, gt=0)
+    catalog_max_age_s: float = Field(default=300.0, gt=0)  # older copies answer 503
+    lease_s: float = Field(default=30.0, gt=0)
+    heartbeat_s: float = Field(default=5.0, gt=0)
+    events_poll_s: float = Field(default=0.25, gt=0)
+
+    max_upload_bytes: int = Field(default=4 * GIB, ge=1)
+    max_body_bytes: int = Field(default=32 * MIB, ge=1024)  # JSON bodies
+    max_json_depth: int = Field(default=16, ge=4)
+    min_free_disk_bytes: int = Field(default=256 * MIB, ge=0)  # never filled by uploads
+    max_labels_per_request: int = Field(default=100_000, ge=1)
+    max_event_streams: int = Field(default=100, ge=1)  # open SSE streams of this process
+    idempotency_ttl_s: float = Field(default=86_400.0, gt=0)
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(item.strip().lower() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _public_address_names_its_hosts(self) -> Settings:
+        if not is_loopback(self.host) and not self.allowed_hosts:
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines: name the hosts it is reached by in "
+                "ROOTSTOCK_ALLOWED_HOSTS (comma separated), or listen on 127.0.0.1"
+            )
+        return self
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Work folders of jobs; survives a retry, emptied when the job ends."""
+        return self.home / "scratch"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Files that are still being received."""
+        return self.home / "uploads"
+
+    @property
+    def admin_key_file(self) -> Path:
+        return self.home / "admin-key"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reachable from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
