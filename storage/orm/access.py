@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.orm.base import Base, Json, JsonObject
@@ -77,6 +77,6 @@ class Artifact(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspace.id", ondelete="CASCADE"))
     digest: Mapped[str] = mapped_column(String(64))
-    num_bytes: Mapped[int]
+    num_bytes: Mapped[int] = mapped_column(BigInteger)
     owner_id: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[float]

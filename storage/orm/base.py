@@ -1,6 +1,6 @@
 """Declarative base with portable column types and constraint names that Alembic can address.
 
-Times are UNIX seconds in UTC as floats, always taken from the database's clock (`storage.engine.now`).
+Times are UNIX seconds in UTC as floats, always taken from the database's clock (`storage.clock.now`).
 Kinds that grow (job kinds, head kinds, statuses) are text; configurations and reports are JSON.
 """
 

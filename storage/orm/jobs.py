@@ -42,8 +42,11 @@ class Job(Base):
 
 
 class JobEvent(Base):
+    """Append-only. `sequence` counts from 1 within its job; `id` grows in the order of commits over all jobs."""
+
     __tablename__ = "job_event"
-    __table_args__ = (UniqueConstraint("job_id", "sequence"),)
+    # AUTOINCREMENT: an id is never used again, so a reader that remembers the last id it saw misses nothing.
+    __table_args__ = (UniqueConstraint("job_id", "sequence"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
