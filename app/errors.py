@@ -130,9 +130,11 @@ STATUS_OF: dict[type[Exception], int] = {
     storage_errors.Conflict: 409,
     storage_errors.StaleRevision: 412,
     storage_errors.FenceLost: 409,
+    storage_errors.InvalidValue: 422,
     storage_errors.ArtifactMissing: 503,  # deleted while it was being read; the next request sees the truth
     storage_errors.ArtifactDamaged: 500,
     storage_errors.DatabaseBusy: 503,
+    storage_errors.StorageFull: 507,
     storage_errors.SchemaOutOfDate: 503,
 }
 """Most derived class wins; a test fails when a class of the three trees is not covered."""
