@@ -1,0 +1,144 @@
+"""The default encoder: every column a token, Transformer blocks over the tokens of one row.
+
+`B` rows, `C` columns of the codec, `C'` present ones, `D` width, `M` latents.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import nn
+from torch.nn import functional
+
+from models.encoders.base import Encoded, Encoder
+from models.errors import EncoderError
+from models.features.codec import Codec
+from models.layers.blocks import LatentAttentionBlock, SelfAttentionBlock
+from models.layers.packed_embedding import PackedEmbedding
+
+
+class ColumnTransformerConfig(BaseModel):
+    """Sizes of a column Transformer; the defaults are those of RESEARCH's prototype."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["column_transformer"] = "column_transformer"
+    d_model: int = Field(
+        default=32, ge=8, le=512, description="Width of every token; a multiple of num_heads."
+    )
+    num_layers: int = Field(default=3, ge=1, le=12)
+    num_heads: int = Field(default=4, ge=1, le=32)
+    num_latents: int = Field(
+        default=32,
+        ge=4,
+        le=256,
+        description="Tokens that tables wider than max_full_columns are mixed through.",
+    )
+    max_full_columns: int = Field(
+        default=256,
+        ge=1,
+        le=1024,
+        description="Up to this many columns, every column attends to every column.",
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.d_model % self.num_heads:
+            raise ValueError(
+                f"d_model must be a multiple of num_heads; received {self.d_model} and {self.num_heads}."
+            )
+        return self
+
+    def build(self, codec: Codec, *, generator: torch.Generator) -> Encoder:
+        """A freshly initialised encoder for the codec's columns.
+
+        Raises:
+            EncoderError: the codec has no columns.
+        """
+        if not codec.columns:
+            raise EncoderError(
+                "An encoder needs at least one column; the codec has none.", code="no_encoded_columns"
+            )
+        return ColumnTransformer(codec, self, generator=generator)
+
+
+class ColumnTransformer(Encoder):
+    """Value embedding plus column identity, a CLS token, pre-norm blocks, one last normalisation.
+
+    TabTransformer's columns as tokens (arXiv 2012.06678, §2). NOTE[DIFF]: numbers are tokens too, and column
+    identity is added, not concatenated: each column's values have their own embedding rows already.
+
+    Shape: codes_index int [B, C'], codes_fraction float32 [B, C'], columns int64 [C'] -> cls float32 [B, D],
+    tokens float32 [B, C', D], latents float32 [B, M, D] or None.
+
+    Example:
+        >>> import polars as pl
+        >>> from models.features.schema import ColumnKind, ColumnSchema, TableSchema
+        >>> schema = TableSchema(columns=(ColumnSchema(name="a", kind=ColumnKind.CONTINUOUS, storage_type="float"),))
+        >>> frame = pl.DataFrame({"a": [0.0, 1.0, 2.0]})
+        >>> codec = Codec.fit(frame, schema)
+        >>> encoder = ColumnTransformerConfig().build(codec, generator=torch.Generator().manual_seed(0))
+        >>> codes = codec.transform(frame)
+        >>> encoded = encoder(codes.index, codes.fraction, torch.tensor([0]))
+        >>> encoded.cls.shape, encoded.tokens.shape
+        (torch.Size([3, 32]), torch.Size([3, 1, 32]))
+    """
+
+    def __init__(self, codec: Codec, config: ColumnTransformerConfig, *, generator: torch.Generator) -> None:
+        super().__init__()
+        d_model, num_heads = config.d_model, config.num_heads
+        self.d_model = d_model
+        self.num_categorical = codec.num_categorical
+        self.is_wide = len(codec.columns) > config.max_full_columns
+        self.values = PackedEmbedding(codec, d_model, generator=generator)
+        std = d_model**-0.5
+        self.identity = nn.Parameter(
+            torch.empty(len(codec.columns), d_model).normal_(std=std, generator=generator)
+        )
+        self.cls = nn.Parameter(torch.empty(d_model).normal_(std=std, generator=generator))
+        self.blocks = nn.ModuleList()
+        self.latents: nn.Parameter | None = None
+        if self.is_wide:
+            self.latents = nn.Parameter(
+                torch.empty(config.num_latents, d_model).normal_(std=std, generator=generator)
+            )
+            self.latent_norm = nn.LayerNorm(d_model)
+        block = LatentAttentionBlock if self.is_wide else SelfAttentionBlock
+        for _ in range(config.num_layers):
+            self.blocks.append(block(d_model, num_heads, generator=generator))
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(
+        self, codes_index: torch.Tensor, codes_fraction: torch.Tensor, columns: torch.Tensor
+    ) -> Encoded:
+        """Encode rows; shapes above."""
+        num_rows = codes_index.shape[0]
+        num_categorical = int((columns < self.num_categorical).sum())
+        tokens = self.cls.expand(num_rows, 1, self.d_model)
+        if columns.numel():
+            identity = functional.embedding(columns, self.identity)
+            values = self.values(codes_index, codes_fraction, num_categorical)
+            tokens = torch.cat([tokens, values + identity], dim=1)
+        latents = None
+        if self.latents is None:
+            for block in self.blocks:
+                tokens = block(tokens)
+        else:
+            latents = self.latents.expand(num_rows, *self.latents.shape)
+            for block in self.blocks:
+                tokens, latents = block(tokens, latents)
+            latents = self.latent_norm(latents)
+        tokens = self.norm(tokens)
+        return Encoded(cls=tokens[:, 0], tokens=tokens[:, 1:], latents=latents)
+
+    def num_context_tokens(self, num_columns: int) -> int:
+        """C' column tokens, or M latents whatever the number of columns."""
+        return num_columns if self.latents is None else self.latents.shape[0]
+
+    def freeze(self) -> Encoder:
+        """Inference only from here on."""
+        self.eval().requires_grad_(False)
+        self.values.freeze()
+        return self
