@@ -1,0 +1,53 @@
+"""Head kinds. A new kind is one file and one line in `HEADS` (its config) and in `READERS` (its files)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from pydantic import Discriminator
+
+from models.errors import BundleError
+from models.heads.auto import AutoHeadConfig
+from models.heads.files import HeadFiles, unpack
+from models.heads.linear import LinearHeadConfig
+from models.heads.linear_head import LinearHead
+from models.heads.prediction import FittedHead, HeadPrediction
+
+HeadConfig = Annotated[LinearHeadConfig | AutoHeadConfig, Discriminator("kind")]
+"""What a client asks for; validated by its `kind`."""
+
+HEADS: tuple[type[LinearHeadConfig] | type[AutoHeadConfig], ...] = (LinearHeadConfig, AutoHeadConfig)
+
+DEFAULT_HEAD = AutoHeadConfig()
+
+READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {"linear": LinearHead.from_parts}
+"""How a stored head of each fitted kind is read (`auto` is resolved before anything is stored)."""
+
+
+def load_head(files: Mapping[str, bytes]) -> FittedHead:
+    """A fitted head from its bundle; other files in the bundle are ignored.
+
+    Raises:
+        BundleError: damaged, swapped, or of a kind or format version that this build does not know.
+    """
+    parts = unpack(files)
+    reader = READERS.get(parts.kind)
+    if reader is None:
+        raise BundleError(
+            f"head kind {parts.kind!r} is unknown; this build knows {sorted(READERS)}; update Rootstock"
+        )
+    return reader(parts)
+
+
+__all__ = [
+    "DEFAULT_HEAD",
+    "HEADS",
+    "READERS",
+    "FittedHead",
+    "HeadConfig",
+    "HeadPrediction",
+    "LinearHead",
+    "LinearHeadConfig",
+    "load_head",
+]

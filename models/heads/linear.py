@@ -1,0 +1,150 @@
+"""`linear`: ridge, logistic or multinomial regression on the row features.
+
+Shape letters: `n` fitted rows, `m` rows in folds, `F` row features, `r` directions, `O` outputs, `K` classes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from models.features.schema import Task
+from models.heads.calibration import Calibration, fit_calibration, probabilities_of
+from models.heads.intervals import ResidualTable
+from models.heads.linear_head import LinearHead
+from models.heads.prediction import FloatArray
+from models.heads.problem import HeadFit, HeadProblem
+from models.heads.solvers.basis import RawRows, SpectralRows
+from models.heads.solvers.losses import BinaryLoss, Loss, MulticlassLoss, SquaredLoss
+from models.heads.strength import DEFAULT_GRADE, CrossValidated, cross_validate, fit_mixture
+
+
+class LinearHeadConfig(BaseModel):
+    """A linear head; its strength is chosen by cross-validation inside the labels, so it has no options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["linear"] = "linear"
+
+    def fit(self, problem: HeadProblem) -> HeadFit:
+        """Fit, calibrate and judge out of fold.
+
+        Raises:
+            Interrupted: the caller asked to stop.
+        """
+        target = _Target.of(problem)
+        folds = problem.folds
+        sample = np.arange(len(problem.labels)) if folds is None else folds.rows
+        index = torch.from_numpy(sample)
+        sample_weights = problem.weights[sample] / problem.weights[sample].mean()
+        rows = SpectralRows.of(
+            problem.scaling.apply(problem.features[index]), torch.from_numpy(sample_weights)
+        )
+        dtype = rows.coordinates.dtype
+        weights = torch.from_numpy(sample_weights).to(dtype)
+        found: CrossValidated | None = None
+        shares = {DEFAULT_GRADE: 1.0}
+        if folds is not None:
+            loss = target.loss(sample, dtype)
+            found = cross_validate(rows, loss, weights, folds, problem.task, problem.pace)
+            shares = dict(zip(found.grades, found.shares().tolist(), strict=True))
+        weight, bias = _fit_all(problem, target, rows, shares)
+        return _assemble(problem, target, found, shares, weight, bias)
+
+
+class _Target:
+    """Labels on the scale that is fitted: numbers are standardised, classes stay as they are."""
+
+    def __init__(self, problem: HeadProblem, centre: float, spread: float) -> None:
+        self._problem, self.centre, self.spread = problem, centre, spread
+
+    @classmethod
+    def of(cls, problem: HeadProblem) -> _Target:
+        if problem.task is not Task.REGRESSION:
+            return cls(problem, 0.0, 1.0)
+        centre = float(np.average(problem.labels, weights=problem.weights))
+        spread = float(np.sqrt(np.average(np.square(problem.labels - centre), weights=problem.weights)))
+        return cls(problem, centre, spread if spread > 1e-12 * max(1.0, abs(centre)) else 1.0)
+
+    def loss(self, rows: np.ndarray, dtype: torch.dtype) -> Loss:
+        labels = self._problem.labels[rows]
+        if self._problem.task is Task.REGRESSION:
+            return SquaredLoss(torch.from_numpy((labels - self.centre) / self.spread).to(dtype))
+        if self._problem.task is Task.BINARY:
+            return BinaryLoss(torch.from_numpy(labels).to(dtype))
+        return MulticlassLoss(torch.from_numpy(labels), self._problem.num_outputs)
+
+
+def _fit_all(
+    problem: HeadProblem, target: _Target, rows: SpectralRows, shares: dict[float, float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight [O, F] and bias [O], float64, on standardised features, from all rows."""
+    num_rows = len(problem.labels)
+    total = rows.total / len(rows.coordinates)
+    every = np.arange(num_rows)
+    if num_rows == len(rows.coordinates):
+        weights = torch.from_numpy(problem.weights).to(rows.coordinates.dtype)
+        loss = target.loss(every, rows.coordinates.dtype)
+        coefficients, intercepts = fit_mixture(rows, total, loss, weights, shares, problem.pace)
+    else:
+        raw = RawRows(
+            problem.features,
+            problem.scaling.centre,
+            problem.scaling.gain,
+            rows,
+            rows.eigenvalues.float() * (num_rows / len(rows.coordinates)),
+        )
+        weights = torch.from_numpy(problem.weights).float()
+        loss = target.loss(every, torch.float32)
+        coefficients, intercepts = fit_mixture(raw, total, loss, weights, shares, problem.pace)
+    weight = rows.weight(coefficients).T
+    return weight, intercepts.double() - weight @ rows.mean
+
+
+def _assemble(
+    problem: HeadProblem,
+    target: _Target,
+    found: CrossValidated | None,
+    shares: dict[float, float],
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+) -> HeadFit:
+    """The head on raw features, its calibration or intervals, and the out-of-fold outputs."""
+    weight, bias = problem.scaling.fold(weight * target.spread, bias * target.spread + target.centre)
+    calibration: Calibration | None = None
+    intervals: ResidualTable | None = None
+    outputs: FloatArray | None = None
+    judged = np.empty(0, dtype=np.int64)
+    report: dict[str, object] = {
+        "strengths": {f"{grade:.3g}": round(share, 4) for grade, share in shares.items() if share}
+    }
+    if found is not None and problem.folds is not None:
+        judged = problem.folds.rows
+        labels, weights = problem.labels[judged], problem.weights[judged]
+        logits = found.out_of_fold(problem.folds).mean(axis=0)
+        if problem.task is Task.REGRESSION:
+            outputs = logits[:, 0] * target.spread + target.centre
+            intervals = ResidualTable.fit(labels - outputs, weights)
+            report["max_coverage"] = round(intervals.max_coverage, 6)
+        else:
+            centre = np.average(logits, axis=0, weights=weights)
+            calibration = fit_calibration(logits, labels.astype(np.int64), weights / weights.mean(), centre)
+            outputs = probabilities_of(logits)
+            report["calibration_scale"] = round(calibration.scale, 6)
+        report.update(
+            num_folds=problem.folds.num_folds, num_repeats=problem.folds.num_repeats, num_judged=len(judged)
+        )
+    head = LinearHead(
+        problem.task,
+        problem.classes,
+        problem.view,
+        problem.encoder_fingerprint,
+        weight,
+        bias,
+        calibration,
+        intervals,
+    )
+    return HeadFit(head, outputs, judged, report)

@@ -1,0 +1,77 @@
+"""What a head kind is given to fit, and what it gives back.
+
+Shape letters: `n` fitted rows, `m` rows judged out of fold, `F` row features, `K` classes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+
+from models.errors import Interrupted
+from models.features.schema import JsonScalar, Task
+from models.heads.folds import Folds
+from models.heads.prediction import FittedHead, FloatArray, IndexArray
+from models.heads.scaling import FeatureScaling
+from models.progress import Progress, ShouldStop, never_stop, no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the work may take, who hears of it, and who may stop it. Times are `time.monotonic` seconds."""
+
+    deadline: float = float("inf")
+    progress: Progress = no_progress
+    should_stop: ShouldStop = never_stop
+
+    @property
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def check(self) -> None:
+        """Raises: Interrupted once the caller asked to stop."""
+        if self.should_stop():
+            raise Interrupted(
+                "stopped while fitting heads; nothing was published, ask for the fine-tune again"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadProblem:
+    """The labelled rows of one target, all of the train part.
+
+    Shape: `features` [n, F] float32, as the encoder gives them; `labels` [n], class index or number; `weights`
+    [n] positive, of mean 1. `folds` is None where the labels are too few to be divided.
+    """
+
+    task: Task
+    classes: tuple[JsonScalar, ...] | None
+    view: tuple[str, ...]
+    encoder_fingerprint: str
+    features: torch.Tensor
+    scaling: FeatureScaling
+    labels: FloatArray
+    weights: FloatArray
+    folds: Folds | None
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.classes) if self.task is Task.MULTICLASS and self.classes is not None else 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadFit:
+    """A fitted head and its out-of-fold outputs.
+
+    Shape: `out_of_fold` [m, K] probabilities or [m] values for the rows `folds.rows` [m] of the problem; None
+    where there are no folds.
+    """
+
+    head: FittedHead
+    out_of_fold: FloatArray | None
+    judged: IndexArray
+    report: dict[str, object]
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Penalised linear models: many divisions of the same rows, and many strengths, solved together."""
