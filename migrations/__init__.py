@@ -1,0 +1,1 @@
+"""The history of the database's schema, one for SQLite and PostgreSQL; run by `storage.migrate`."""

@@ -11,7 +11,9 @@ from typing import Literal
 
 from ulid import ULID
 
-IdPrefix = Literal["ws", "key", "tbl", "col", "snp", "enc", "tgt", "lbl", "head", "als", "job", "art", "aud", "evt"]
+IdPrefix = Literal[
+    "ws", "key", "tbl", "col", "snp", "enc", "tgt", "lbl", "head", "als", "job", "art", "aud", "evt"
+]
 
 _ID = re.compile(r"([a-z]{2,4})_([0-7][0-9A-HJKMNP-TV-Z]{25})")
 

@@ -7,6 +7,22 @@ from storage.orm.tables import Encoder, Snapshot, Table, TableColumn
 from storage.orm.targets import Alias, AliasHistory, Head, LabelSet, Target
 
 __all__ = [
-    "Alias", "AliasHistory", "ApiKey", "Artifact", "Audit", "Base", "CatalogRevision", "Encoder", "Head",
-    "Idempotency", "Job", "JobEvent", "LabelSet", "Snapshot", "Table", "TableColumn", "Target", "Workspace",
+    "Alias",
+    "AliasHistory",
+    "ApiKey",
+    "Artifact",
+    "Audit",
+    "Base",
+    "CatalogRevision",
+    "Encoder",
+    "Head",
+    "Idempotency",
+    "Job",
+    "JobEvent",
+    "LabelSet",
+    "Snapshot",
+    "Table",
+    "TableColumn",
+    "Target",
+    "Workspace",
 ]

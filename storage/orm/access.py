@@ -36,7 +36,9 @@ class Idempotency(Base):
 
     __tablename__ = "idempotency"
 
-    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspace.id", ondelete="CASCADE"), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(
+        ForeignKey("workspace.id", ondelete="CASCADE"), primary_key=True
+    )
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     route: Mapped[str] = mapped_column(Text)
     request_sha256: Mapped[str] = mapped_column(String(64))

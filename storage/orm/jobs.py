@@ -48,9 +48,13 @@ class JobEvent(Base):
     # AUTOINCREMENT: an id is never used again, so a reader that remembers the last id it saw misses nothing.
     __table_args__ = (UniqueConstraint("job_id", "sequence"), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
     job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
     sequence: Mapped[int]
     at: Mapped[float]
-    type: Mapped[str] = mapped_column(String(40))  # queued claimed progress checkpoint retried cancelled succeeded failed
+    type: Mapped[str] = mapped_column(
+        String(40)
+    )  # queued claimed progress checkpoint retried cancelled succeeded failed
     data: Mapped[JsonObject] = mapped_column(Json)

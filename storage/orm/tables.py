@@ -19,7 +19,9 @@ class Table(Base):
     name: Mapped[str] = mapped_column(String(63))
     status: Mapped[str] = mapped_column(String(20))
     created_at: Mapped[float]
-    settings: Mapped[JsonObject] = mapped_column(Json)  # {"split": {...}, "evaluation_fraction": 0.1, "reading": {...}}
+    settings: Mapped[JsonObject] = mapped_column(
+        Json
+    )  # {"split": {...}, "evaluation_fraction": 0.1, "reading": {...}}
     schema_version: Mapped[int] = mapped_column(default=0)
     last_snapshot_version: Mapped[int] = mapped_column(default=0)
     last_encoder_version: Mapped[int] = mapped_column(default=0)

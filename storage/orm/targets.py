@@ -22,7 +22,9 @@ class Target(Base):
     task: Mapped[str | None] = mapped_column(String(20))
     column_name: Mapped[str | None] = mapped_column(Text)
     positive: Mapped[Any | None] = mapped_column(Json)
-    classes: Mapped[list[Any] | None] = mapped_column(Json)  # JSON scalars; for binary the positive class is last
+    classes: Mapped[list[Any] | None] = mapped_column(
+        Json
+    )  # JSON scalars; for binary the positive class is last
     forbidden_columns: Mapped[list[str]] = mapped_column(Json)
     last_head_version: Mapped[int] = mapped_column(default=0)
     last_label_set_version: Mapped[int] = mapped_column(default=0)
@@ -42,7 +44,9 @@ class LabelSet(Base):
     snapshot_id: Mapped[str | None] = mapped_column(ForeignKey("snapshot.id"))
     digest: Mapped[str | None] = mapped_column(String(64))
     num_labels: Mapped[int] = mapped_column(BigInteger)
-    counts: Mapped[JsonObject] = mapped_column(Json)  # train, evaluation, unmatched, per_class (list aligned to classes)
+    counts: Mapped[JsonObject] = mapped_column(
+        Json
+    )  # train, evaluation, unmatched, per_class (list aligned to classes)
     created_at: Mapped[float]
 
 
@@ -69,7 +73,9 @@ class Head(Base):
     metrics: Mapped[JsonObject | None] = mapped_column(Json)
     baselines: Mapped[JsonObject | None] = mapped_column(Json)
     verdict: Mapped[str | None] = mapped_column(Text)
-    report: Mapped[JsonObject | None] = mapped_column(Json)  # warnings, strength, fit seconds, comparison with champion
+    report: Mapped[JsonObject | None] = mapped_column(
+        Json
+    )  # warnings, strength, fit seconds, comparison with champion
     error: Mapped[JsonObject | None] = mapped_column(Json)
     created_at: Mapped[float]
     ready_at: Mapped[float | None]

@@ -1,0 +1,154 @@
+"""SQLAlchemy engines for the two databases, configured the same way for the service and for migrations.
+
+SQLite: WAL, foreign keys on, a busy timeout, explicit BEGIN (IMMEDIATE for writers, `query_only` for readers),
+file mode 0600. PostgreSQL: psycopg 3, a lock timeout, dead connections noticed before use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from storage import translation
+from storage.errors import StorageError
+
+LOCK_TIMEOUT_S = 15
+BEGIN_OPTION = "storage_begin"
+"""Execution option of a connection: "read" or "write" (the default)."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def open_engine(url: str, *, pool_size: int | None = None, lock_timeout_s: int = LOCK_TIMEOUT_S) -> Engine:
+    """An engine for `url`; `pool_size` None keeps no connections (migrations).
+
+    Args:
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host/name`.
+        pool_size: Connections kept; four times as many are opened when needed.
+        lock_timeout_s: How long a statement waits for a lock before it fails with DatabaseBusy.
+
+    Raises:
+        StorageError: invalid_database_url, unsupported_database; database_unreadable, when the folder or file of
+            an SQLite database cannot be made or opened.
+    """
+    parsed = _parse(url)
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if pool_size is not None:
+        pool = {"pool_size": pool_size, "max_overflow": 3 * pool_size, "pool_timeout": lock_timeout_s}
+    # Parameters stay out of messages: they hold rows and key hashes.
+    settings: dict[str, Any] = {"hide_parameters": True, "json_serializer": dump_json, **pool}
+    if parsed.get_backend_name() == "sqlite":
+        _prepare_file(parsed)
+        engine = create_engine(parsed, connect_args={"timeout": lock_timeout_s}, **settings)
+        _listen_sqlite(engine)
+    else:
+        engine = create_engine(
+            parsed, pool_pre_ping=True, connect_args=_postgresql_arguments(lock_timeout_s), **settings
+        )
+    translation.listen(engine)
+    return engine
+
+
+def dump_json(value: object) -> str:
+    """JSON text that both databases accept and give back unchanged.
+
+    Raises:
+        ValueError: NaN, infinities, NUL and lone surrogates (JSONB cannot hold them), unknown types.
+    """
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    if _SURROGATE.search(text) is not None or ("\\u0000" in text and _has_nul(value)):
+        raise ValueError("A text in a JSON document holds NUL or a lone surrogate; remove it.")
+    return text
+
+
+def _has_nul(value: object) -> bool:
+    match value:
+        case str():
+            return "\x00" in value
+        case dict():
+            return any(_has_nul(part) for pair in value.items() for part in pair)
+        case list() | tuple():
+            return any(_has_nul(part) for part in value)
+    return False
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StorageError(
+            f"The database URL ({len(url)} characters) cannot be read; write sqlite:////path/to/file.db or "
+            "postgresql://user:password@host/name.",
+            code="invalid_database_url",
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
+            raise StorageError(
+                "SQLite needs a plain file path: sqlite:////path/to/file.db.", code="unsupported_database"
+            )
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise StorageError(
+        f"The database {backend!r} is not supported; use sqlite or postgresql.", code="unsupported_database"
+    )
+
+
+def _prepare_file(url: URL) -> None:
+    """Make the file 0600 before SQLite opens it: its WAL and shared memory inherit the mode."""
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(
+            f"The database file {path.name!r} cannot be made or opened ({os.strerror(error.errno or 0)}); "
+            "check its folder's owner and mode.",
+            code="database_unreadable",
+        ) from None
+    try:
+        if os.fstat(descriptor).st_mode & 0o077 and os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _listen_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # The driver must not begin by itself: it would begin deferred, and a read that turns into a write
+        # fails at once whatever the busy timeout.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        try:
+            # The mode is kept in the file; asking first spares later connections the lock that setting takes.
+            if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("PRAGMA trusted_schema = OFF")
+        finally:
+            cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        is_reading = connection.get_execution_options().get(BEGIN_OPTION) == "read"
+        connection.exec_driver_sql(f"PRAGMA query_only = {int(is_reading)}")
+        connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+
+def _postgresql_arguments(lock_timeout_s: int) -> dict[str, Any]:
+    return {
+        "application_name": "rootstock",
+        "connect_timeout": 10,
+        "options": f"-c lock_timeout={lock_timeout_s * 1000} -c timezone=UTC",
+    }

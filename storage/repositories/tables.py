@@ -1,0 +1,198 @@
+"""Tables with their columns (by schema version) and snapshots."""
+
+from __future__ import annotations
+
+import builtins  # `list` is a method's name here
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select, union_all
+
+from storage.errors import Conflict
+from storage.ids import new_id
+from storage.orm import Encoder, Head, Job, LabelSet, Snapshot, Table, TableColumn, Target
+from storage.orm.base import JsonObject
+from storage.repositories.base import Repository
+from storage.repositories.jobs import JobRepository
+from storage.repositories.pagination import Page, fetch_page
+
+
+class TableRepository(Repository):
+    def add(self, workspace_id: str, name: str, settings: JsonObject) -> Table:
+        """A table in status `registering`. Raises Conflict (name_taken)."""
+        table = Table(
+            id=new_id("tbl"),
+            workspace_id=workspace_id,
+            name=name,
+            status="registering",
+            created_at=self._now(),
+            settings=settings,
+        )
+        taken = Conflict(
+            f"A table named {name!r} exists; choose another name or delete it.", code="name_taken"
+        )
+        self._insert(table, taken)
+        self._catalog_changed()
+        return table
+
+    def by_name(self, workspace_id: str, name: str) -> Table:
+        """Raises NotFound (table_not_found)."""
+        query = select(Table).where(Table.workspace_id == workspace_id, Table.name == name)
+        table = self._session.scalars(query).one_or_none()
+        if table is None:
+            raise self._not_found("table", name)
+        return table
+
+    def get(self, table_id: str) -> Table | None:
+        return self._session.get(Table, table_id)
+
+    def list(self, workspace_id: str, limit: int, cursor: str | None = None) -> Page[Table]:
+        """Newest first. Raises InvalidCursor."""
+        return fetch_page(
+            self._session,
+            select(Table).where(Table.workspace_id == workspace_id),
+            listing="tables",
+            at=Table.created_at,
+            row_id=Table.id,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    def set_columns(self, table: Table, schema_version: int, columns: Sequence[Mapping[str, Any]]) -> Table:
+        """Add the next schema version and make it current.
+
+        `columns`: name, kind, role, storage_type, evidence, kind_source and optionally position, in order.
+
+        Raises:
+            Conflict: schema_version_conflict, when `schema_version` is not the next one (somebody else changed
+                the columns meanwhile); duplicate_column.
+        """
+        current = self._lock_or_raise(Table, table.id)
+        if schema_version != current.schema_version + 1:
+            raise Conflict(
+                f"The next schema version is {current.schema_version + 1}, not {schema_version}; read the columns again.",
+                code="schema_version_conflict",
+            )
+        if len({column["name"] for column in columns}) != len(columns):
+            raise Conflict("Two columns have the same name.", code="duplicate_column")
+        rows = [
+            {
+                "position": position,
+                "evidence": "",
+                "kind_source": "inferred",
+                **column,
+                "id": new_id("col"),
+                "table_id": current.id,
+                "schema_version": schema_version,
+            }
+            for position, column in enumerate(columns)
+        ]
+        if rows:
+            self._session.execute(insert(TableColumn), rows)
+        current.schema_version = schema_version
+        self._session.flush()
+        self._catalog_changed()
+        return current
+
+    def columns(self, table_id: str, schema_version: int | None = None) -> builtins.list[TableColumn]:
+        """Columns in order, of the given schema version or the current one."""
+        version = (
+            select(Table.schema_version).where(Table.id == table_id).scalar_subquery()
+            if schema_version is None
+            else schema_version
+        )
+        query = select(TableColumn).where(
+            TableColumn.table_id == table_id, TableColumn.schema_version == version
+        )
+        return builtins.list(self._session.scalars(query.order_by(TableColumn.position)))
+
+    def add_snapshot(
+        self, table: Table, manifest_digest: str, num_rows: int, num_bytes: int, as_of: float
+    ) -> Snapshot:
+        """The next snapshot version; not current until `mark_ready`."""
+        current = self._lock_or_raise(Table, table.id)
+        current.last_snapshot_version += 1
+        snapshot = Snapshot(
+            id=new_id("snp"),
+            table_id=current.id,
+            version=current.last_snapshot_version,
+            manifest_digest=manifest_digest,
+            num_rows=num_rows,
+            num_bytes=num_bytes,
+            as_of=as_of,
+            created_at=self._now(),
+        )
+        self._session.add(snapshot)
+        self._session.flush()
+        return snapshot
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """Raises NotFound (snapshot_not_found)."""
+        snapshot = self._session.get(Snapshot, snapshot_id)
+        if snapshot is None:
+            raise self._not_found("snapshot", snapshot_id)
+        return snapshot
+
+    def current_snapshot(self, table: Table) -> Snapshot | None:
+        if table.current_snapshot_id is None:
+            return None
+        return self._session.get(Snapshot, table.current_snapshot_id)
+
+    def mark_ready(self, table: Table, snapshot: Snapshot) -> Table:
+        """Make `snapshot` current and the table usable. Raises Conflict (snapshot_of_another_table)."""
+        current = self._lock_or_raise(Table, table.id)
+        if snapshot.table_id != current.id:
+            raise Conflict("The snapshot belongs to another table.", code="snapshot_of_another_table")
+        current.status = "ready"
+        current.current_snapshot_id = snapshot.id
+        self._session.flush()
+        self._catalog_changed()
+        return current
+
+    def activate_encoder(self, table: Table, encoder: Encoder | None) -> Table:
+        """Make a ready encoder the table's active one; None for no active encoder.
+
+        Raises:
+            Conflict: encoder_not_ready; encoder_of_another_table.
+        """
+        current = self._lock_or_raise(Table, table.id)
+        if encoder is not None:
+            fresh = self._lock_or_raise(Encoder, encoder.id)
+            if fresh.table_id != current.id:
+                raise Conflict("The encoder belongs to another table.", code="encoder_of_another_table")
+            if fresh.status != "ready":
+                raise Conflict(
+                    f"Only a ready encoder can be active; version {fresh.version} is {fresh.status}.",
+                    code="encoder_not_ready",
+                )
+        current.active_encoder_id = None if encoder is None else encoder.id
+        self._session.flush()
+        self._catalog_changed()
+        return current
+
+    def delete(self, table: Table) -> builtins.list[str]:
+        """Delete the table with all it has; its queued jobs are cancelled, running ones asked to stop.
+
+        Nothing happens if it is gone already. Returns the digests that nothing refers to any more.
+        """
+        current = self._lock(Table, table.id)
+        if current is None:
+            return []
+        jobs = JobRepository(self._session, self._changes)
+        for job_id in self._session.scalars(
+            select(Job.id).where(Job.table_id == table.id, Job.status.in_(("queued", "running", "paused")))
+        ).all():
+            jobs.stop_for_deleted_table(job_id)
+        targets = select(Target.id).where(Target.table_id == table.id)
+        owners = union_all(
+            select(Table.id).where(Table.id == table.id),
+            select(Snapshot.id).where(Snapshot.table_id == table.id),
+            select(Encoder.id).where(Encoder.table_id == table.id),
+            select(LabelSet.id).where(LabelSet.target_id.in_(targets)),
+            select(Head.id).where(Head.target_id.in_(targets)),
+        )
+        released = self._release_artifacts(select(owners.subquery().c.id))
+        self._session.delete(current)
+        self._session.flush()
+        self._catalog_changed()
+        return released
