@@ -1,0 +1,94 @@
+"""Jobs as the client sees them: a snapshot of their state, and their events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from rootstock_client.errors import UnexpectedResponseError
+
+JobStatus = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+FINISHED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `total` (0 where the total is not known yet) and what is being done."""
+
+    step: int = 0
+    total: int = 0
+    message: str = ""
+
+    @property
+    def fraction(self) -> float | None:
+        return min(1.0, self.step / self.total) if self.total > 0 else None
+
+
+@dataclass(frozen=True)
+class ErrorOfJob:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job at the time it was asked for; `Client.job` gives a newer one.
+
+    `created` is what the request that queued it made (`{"table": …}`, `{"encoder": …}`, `{"heads": …}`);
+    empty for jobs that were looked up. `raw` is the body as sent.
+    """
+
+    id: str
+    kind: str
+    status: JobStatus
+    progress: Progress
+    attempt: int = 0
+    error: ErrorOfJob | None = None
+    result: Mapping[str, Any] | None = None
+    created: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any], *, created: Mapping[str, Any] | None = None) -> Job:
+        """Raises:
+        UnexpectedResponseError: the body is no job.
+        """
+        try:
+            progress = body.get("progress") or {}
+            error = body.get("error")
+            return cls(
+                id=str(body["id"]),
+                kind=str(body["kind"]),
+                status=body["status"],
+                progress=progress_from_json(progress),
+                attempt=int(body.get("attempt") or 0),
+                error=ErrorOfJob(str(error["code"]), str(error["message"])) if error else None,
+                result=body.get("result"),
+                created=created or {},
+                raw=body,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error_:
+            raise UnexpectedResponseError(
+                f"expected a job; a field is missing or wrong: {error_}"
+            ) from error_
+
+    def with_progress(self, progress: Progress) -> Job:
+        return replace(self, status="running", progress=progress)
+
+
+def progress_from_json(body: Mapping[str, Any]) -> Progress:
+    return Progress(int(body.get("step") or 0), int(body.get("total") or 0), str(body.get("message") or ""))
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """One line of a job's log; `id` is what `Last-Event-ID` continues after."""
+
+    id: str
+    type: str
+    data: Mapping[str, Any]
