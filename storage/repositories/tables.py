@@ -6,7 +6,7 @@ import builtins  # `list` is a method's name here
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, union_all
+from sqlalchemy import delete, insert, select, union_all
 
 from storage.errors import Conflict
 from storage.ids import new_id
@@ -192,6 +192,11 @@ class TableRepository(Repository):
             select(Head.id).where(Head.target_id.in_(targets)),
         )
         released = self._release_artifacts(select(owners.subquery().c.id))
+        # Not left to the cascade: PostgreSQL checks what still refers to a snapshot before it cascades deeper.
+        for kind in (Target, Encoder, Snapshot):
+            self._session.execute(
+                delete(kind).where(kind.table_id == current.id).execution_options(synchronize_session=False)
+            )
         self._session.delete(current)
         self._session.flush()
         self._catalog_changed()
