@@ -147,7 +147,7 @@ class PredictRequest(BaseModel):
     @model_validator(mode="after")
     def _one_source(self) -> PredictRequest:
         if (self.rows is None) == (self.keys is None):
-            raise PydanticCustomError("rows_or_keys", "send either rows or keys, exactly one of them")
+            raise PydanticCustomError("invalid_rows_or_keys", "send either rows or keys, exactly one of them")
         return self
 
     @property
@@ -171,7 +171,7 @@ class ValuePrediction(BaseModel):
     head: int
     encoder: int
     value: list[float]
-    interval: list[tuple[float, float] | None]
+    interval: list[tuple[float, float]] | None  # null where the head has none
 
 
 class PredictInput(BaseModel):

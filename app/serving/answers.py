@@ -1,0 +1,82 @@
+"""The body of a prediction's answer, column by column; no object per row is ever made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from app.serving.catalog_index import Resolution
+from app.serving.errors import ModelUnavailable
+from models.heads import FittedHead, HeadPrediction
+from models.predictor import PredictionBatch
+from storage.orm.base import JsonObject
+
+
+def answer_body(
+    resolution: Resolution,
+    keys: Sequence[str | int] | None,
+    results: Mapping[str, tuple[FittedHead, HeadPrediction]],
+    counts: Iterable[tuple[PredictionBatch, frozenset[str]]],
+) -> JsonObject:
+    """The body of DESIGN §6.
+
+    `results` maps head ids; `counts` are, per encoder pass, its batch and the columns it was not to see.
+    `keys` come back as they were sent; null for rows by value.
+
+    Raises: ModelUnavailable (prediction_not_finite) rather than answer with NaN.
+    """
+    predictions: JsonObject = {}
+    for resolved in resolution.heads:
+        head, prediction = results[resolved.head.id]
+        predictions[resolved.reference] = {
+            "head": resolved.head.version,
+            "encoder": resolved.encoder.version,
+            **_columns(head, prediction),
+        }
+    return {
+        "keys": keys,
+        "predictions": predictions,
+        "input": _input_counts(counts),
+        "skipped": resolution.skipped,
+    }
+
+
+def _columns(head: FittedHead, prediction: HeadPrediction) -> JsonObject:
+    if (
+        prediction.probabilities is not None
+        and prediction.label_index is not None
+        and head.classes is not None
+    ):
+        return {
+            "classes": list(head.classes),
+            "label": list(map(head.classes.__getitem__, prediction.label_index.tolist())),
+            "probabilities": _finite(prediction.probabilities),
+        }
+    if prediction.value is None:
+        raise ModelUnavailable(f"a {head.kind} head gave no prediction", code="prediction_missing")
+    interval = prediction.interval
+    return {
+        "value": _finite(prediction.value),
+        "interval": None if interval is None else _finite(interval),
+    }
+
+
+def _finite(numbers: np.ndarray) -> np.ndarray:
+    if not np.isfinite(numbers).all():
+        raise ModelUnavailable(
+            "a head gave a number that is not finite; fit it again", code="prediction_not_finite"
+        )
+    return np.ascontiguousarray(numbers)  # what orjson can write
+
+
+def _input_counts(counts: Iterable[tuple[PredictionBatch, frozenset[str]]]) -> JsonObject:
+    """Missing and unseen cells per column; columns without any, or that no head looked at, are left out."""
+    missing: dict[str, int] = {}
+    unseen: dict[str, int] = {}
+    for batch, absent in counts:
+        for into, found in ((missing, batch.missing), (unseen, batch.unseen)):
+            for column, count in found.items():
+                if count and column not in absent:
+                    into[column] = max(count, into.get(column, 0))
+    return {"missing": missing, "unseen": unseen}

@@ -1,0 +1,119 @@
+"""Rows of a table's snapshot by key, in memory where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from models.features.labels import canonical_key
+from storage.artifacts.manifest import bundle_path
+
+from app.schemas.predict import positions_text
+from app.serving.byte_cache import ByteCache
+from app.serving.errors import ReferenceNotFound
+from app.serving.metrics import CacheMetrics
+from app.serving.model_cache import unavailable
+from app.serving.row_index import KeyIndex
+from models.features.schema import KEY_COLUMN, ROW_COLUMN
+from storage.artifacts import ArtifactStore
+from storage.errors import ArtifactDamaged, ArtifactMissing
+
+ROWS_FILE = "rows.parquet"
+_SAMPLE_ROWS = 10_000  # from whose size that of all rows is told before they are read
+_STORED_ON_DISK_BYTES = 1_024  # what remembering that a snapshot is too large costs
+
+
+class SnapshotRows:
+    """Columns of one snapshot; `frame` is None where they do not fit the budget and are read when asked for."""
+
+    def __init__(self, path: Path, columns: tuple[str, ...], frame: pl.DataFrame | None) -> None:
+        self._path = path
+        self._columns = columns
+        self._frame = frame
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self._frame is not None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
+        """The rows at these positions [B], in this order, duplicates included."""
+        if self._frame is not None:
+            return self._frame[rows]
+        distinct, places = np.unique(rows, return_inverse=True)
+        found = (
+            pl.scan_parquet(self._path)
+            .filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
+            .sort(ROW_COLUMN)
+            .select(self._columns)
+            .collect()
+        )
+        return found[places]
+
+
+class RowCache:
+    """Byte-budget LRU over key indices and columns of snapshots, by manifest digest.
+
+    A snapshot is immutable and content-addressed, so an entry is never outdated. Key indices and columns are
+    separate entries: encoders of different schema versions read different columns under the same keys.
+    """
+
+    def __init__(self, store: ArtifactStore, budget_bytes: int, metrics: CacheMetrics) -> None:
+        self._store = store
+        self._budget_bytes = budget_bytes
+        self._indices: ByteCache[str, KeyIndex] = ByteCache(budget_bytes // 4, metrics)
+        self._rows: ByteCache[tuple[str, tuple[str, ...]], SnapshotRows] = ByteCache(
+            budget_bytes - budget_bytes // 4, metrics
+        )
+
+    def find(self, workspace_id: str, digest: str, keys: Sequence[str | int]) -> npt.NDArray[np.int64]:
+        """Row positions [B] of `keys`, in their order.
+
+        Raises: ReferenceNotFound (key_not_found) with the positions of unknown keys, never the keys;
+        ModelUnavailable when the stored snapshot is damaged or gone.
+        """
+        index = self._indices.get(digest, lambda: self._load_index(workspace_id, digest))
+        rows = index.find([canonical_key(key) for key in keys])
+        unknown = np.flatnonzero(rows < 0).tolist()
+        if unknown:
+            raise ReferenceNotFound(
+                f"{len(unknown)} of {len(keys)} keys are not in the table's current snapshot; positions: "
+                f"{positions_text(unknown)}",
+                code="key_not_found",
+                details={"positions": unknown[:1_000], "count": len(unknown)},
+            )
+        return rows
+
+    def rows(self, workspace_id: str, digest: str, columns: tuple[str, ...]) -> SnapshotRows:
+        """The given columns of a snapshot.
+
+        Raises: ModelUnavailable when it is damaged or gone.
+        """
+        return self._rows.get((digest, columns), lambda: self._load_rows(workspace_id, digest, columns))
+
+    def _load_index(self, workspace_id: str, digest: str) -> tuple[KeyIndex, int]:
+        path = self._path(workspace_id, digest)
+        keys = pl.scan_parquet(path).sort(ROW_COLUMN).select(KEY_COLUMN).collect().to_series()
+        index = KeyIndex(keys)
+        return index, index.num_bytes
+
+    def _load_rows(
+        self, workspace_id: str, digest: str, columns: tuple[str, ...]
+    ) -> tuple[SnapshotRows, int]:
+        path = self._path(workspace_id, digest)
+        scan = pl.scan_parquet(path)
+        num_rows = int(scan.select(pl.len()).collect().item())
+        sample = scan.select(columns).head(_SAMPLE_ROWS).collect()
+        estimated = sample.estimated_size() * num_rows // max(1, len(sample))
+        if estimated > self._budget_bytes // 2:
+            return SnapshotRows(path, columns, None), _STORED_ON_DISK_BYTES
+        frame = scan.sort(ROW_COLUMN).select(columns).collect().rechunk()
+        return SnapshotRows(path, columns, frame), int(frame.estimated_size())
+
+    def _path(self, workspace_id: str, digest: str) -> Path:
+        try:
+            return bundle_path(self._store, workspace_id, digest, ROWS_FILE)
+        except (ArtifactDamaged, ArtifactMissing) as error:
+            raise unavailable("snapshot", error) from error
