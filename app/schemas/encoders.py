@@ -1,0 +1,59 @@
+"""Encoder versions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.schemas.base import AnswerBody, Instant, JsonMapping, RequestBody
+from app.schemas.jobs import JobBody, JobErrorBody
+from app.schemas.payloads import DEFAULT_PRETRAIN_SECONDS
+from models.encoders import EncoderConfig
+from models.objectives import ObjectiveConfig
+
+VersionStatus = Literal["pretraining", "training", "ready", "failed", "cancelled"]
+
+
+class EncoderRequest(RequestBody):
+    """All fields have defaults; `{}` asks for the default architecture and objective."""
+
+    architecture: EncoderConfig | None = None
+    objectives: Annotated[list[ObjectiveConfig], Field(min_length=1, max_length=4)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, le=86_400)] = DEFAULT_PRETRAIN_SECONDS
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class EncoderSummary(AnswerBody):
+    version: int
+    status: VersionStatus
+
+
+class EncoderAccepted(AnswerBody):
+    encoder: EncoderSummary
+    job: JobBody
+
+
+class EncoderBody(EncoderSummary):
+    id: str
+    active: bool
+    stale: str | None = Field(
+        description="Why a new encoder is worth training; null while it fits the columns."
+    )
+    snapshot: int
+    schema_version: int
+    architecture: JsonMapping
+    objectives: list[JsonMapping]
+    bytes: int | None
+    job: str | None
+    error: JobErrorBody | None
+    created_at: Instant
+    ready_at: Instant | None
+
+
+class EncoderDetail(EncoderBody):
+    report: dict[str, Any] | None
+
+
+class EncoderList(AnswerBody):
+    encoders: list[EncoderBody]

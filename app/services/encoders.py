@@ -1,0 +1,145 @@
+"""Start pretraining, look at encoder versions, choose the active one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from app.errors import InsufficientStorage, InvalidRequest
+from app.schemas.encoders import (
+    EncoderAccepted,
+    EncoderBody,
+    EncoderDetail,
+    EncoderList,
+    EncoderRequest,
+    EncoderSummary,
+)
+from app.schemas.jobs import JobBody
+from app.schemas.payloads import PretrainPayload
+from app.schemas.principal import Principal
+from app.services.answers import Answer, RepeatableRequest, make_once
+from app.services.lookup import current_schema, encoder_schema, ready_table, table_of
+from app.services.views import stale_reason
+from models import encoders, objectives
+from models.features.schema import TableSchema
+from storage.engine import Database
+from storage.ids import new_id
+from storage.orm import Encoder, Table
+from storage.unit_of_work import UnitOfWork
+
+
+class EncoderService:
+    """`scratch` is where jobs keep checkpoints; `min_free_bytes` must be left there for one to start."""
+
+    def __init__(self, database: Database, *, scratch: Path, min_free_bytes: int) -> None:
+        self._database = database
+        self._scratch = scratch
+        self._min_free_bytes = min_free_bytes
+
+    def pretrain(
+        self, principal: Principal, table_name: str, wanted: EncoderRequest, request: RepeatableRequest | None
+    ) -> Answer:
+        """Queue the pretraining of the table's next encoder version.
+
+        Raises: ResourceConflict `table_not_ready`; InvalidRequest `no_encodable_columns`; InsufficientStorage.
+        """
+        self._check_disk()
+        architecture = (wanted.architecture or encoders.DEFAULT).model_dump(mode="json")
+        chosen = [objective.model_dump(mode="json") for objective in wanted.objectives or objectives.DEFAULT]
+
+        def make(uow: UnitOfWork) -> Answer:
+            table, snapshot = ready_table(uow, principal, table_name)
+            _check_encodable(current_schema(uow, table))
+            job_id = new_id("job")
+            encoder = uow.encoders.add(table, snapshot.id, table.schema_version, architecture, chosen, job_id)
+            payload = PretrainPayload(
+                table_id=table.id,
+                encoder_id=encoder.id,
+                snapshot_id=snapshot.id,
+                schema_version=table.schema_version,
+                architecture=architecture,
+                objectives=chosen,
+                max_seconds=wanted.max_seconds,
+                seed=wanted.seed,
+            )
+            job = uow.jobs.add(
+                principal.workspace_id,
+                "pretrain",
+                payload.model_dump(mode="json"),
+                encoder.id,
+                table.id,
+                job_id=job_id,
+            )
+            uow.audit.add(principal.workspace_id, principal.key_id, "encoder.pretrain", encoder.id)
+            return Answer.accepted(
+                EncoderAccepted(encoder=EncoderSummary.model_validate(encoder), job=JobBody.of(job)), job.id
+            )
+
+        return make_once(self._database, principal, request, make)
+
+    def list(self, principal: Principal, table_name: str) -> EncoderList:
+        with self._database.reading() as uow:
+            table = table_of(uow, principal, table_name)
+            schema = current_schema(uow, table)
+            return EncoderList(
+                encoders=[_body(uow, table, schema, encoder) for encoder in uow.encoders.list(table.id)]
+            )
+
+    def get(self, principal: Principal, table_name: str, version: int) -> EncoderDetail:
+        with self._database.reading() as uow:
+            table = table_of(uow, principal, table_name)
+            encoder = uow.encoders.by_version(table.id, version)
+            body = _body(uow, table, current_schema(uow, table), encoder)
+        return EncoderDetail(**body.model_dump(), report=encoder.report)
+
+    def activate(self, principal: Principal, table_name: str, version: int) -> EncoderBody:
+        """Use this encoder for heads asked for from now on; heads keep the encoder they were fitted on.
+
+        Raises: Conflict `encoder_not_ready`.
+        """
+        with self._database.writing() as uow:
+            table = table_of(uow, principal, table_name)
+            encoder = uow.encoders.by_version(table.id, version)
+            table = uow.tables.activate_encoder(table, encoder)
+            uow.audit.add(principal.workspace_id, principal.key_id, "encoder.activate", encoder.id)
+            return _body(uow, table, current_schema(uow, table), encoder)
+
+    def _check_disk(self) -> None:
+        free = shutil.disk_usage(self._scratch).free
+        if free < self._min_free_bytes:
+            raise InsufficientStorage(
+                f"{free:,} bytes are free where checkpoints are written, and {self._min_free_bytes:,} must be: "
+                "delete tables or heads that are not needed, or give the service a larger disk.",
+                code="disk_full",
+            )
+
+
+def _check_encodable(schema: TableSchema) -> None:
+    if not schema.encoded:
+        raise InvalidRequest(
+            f"None of the {len(schema.columns)} columns can become a token: an encoder needs at least one column with "
+            "the role feature and a categorical, continuous, boolean or postal_code kind. Change kinds with PATCH "
+            "/v1/tables/{table}/columns.",
+            code="no_encodable_columns",
+        )
+
+
+def _body(uow: UnitOfWork, table: Table, schema: TableSchema, encoder: Encoder) -> EncoderBody:
+    return EncoderBody.model_validate(
+        {
+            "version": encoder.version,
+            "status": encoder.status,
+            "id": encoder.id,
+            "active": encoder.id == table.active_encoder_id,
+            "stale": stale_reason(encoder_schema(uow, encoder), schema),
+            "snapshot": uow.tables.snapshot(encoder.snapshot_id).version,
+            "schema_version": encoder.schema_version,
+            "architecture": encoder.architecture,
+            "objectives": encoder.objectives,
+            "bytes": encoder.num_bytes,
+            "job": encoder.job_id,
+            "error": encoder.error,
+            "created_at": encoder.created_at,
+            "ready_at": encoder.ready_at,
+        }
+    )

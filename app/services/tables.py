@@ -1,0 +1,243 @@
+"""Register, look at and delete tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from app.errors import InvalidRequest
+from app.schemas.jobs import JobBody
+from app.schemas.payloads import IngestPayload
+from app.schemas.principal import Principal
+from app.schemas.tables import (
+    ColumnBody,
+    ProfileBody,
+    RegisterRequest,
+    SnapshotBody,
+    SnapshotList,
+    TableAccepted,
+    TableBody,
+    TableDeleted,
+    TableList,
+    TableSummary,
+)
+from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
+from app.services.lookup import current_schema, ready_table, table_of
+from models.features.reading import ReadOptions, Sniffed
+from models.features.schema import Role, TableSchema
+from storage.artifacts import ArtifactStore
+from storage.artifacts.manifest import bundle_path
+from storage.engine import Database
+from storage.errors import Conflict, NotFound
+from storage.ids import new_id
+from storage.orm import Snapshot, Table
+from storage.unit_of_work import UnitOfWork
+
+PROFILE_FILE = "profile.json"
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """An uploaded file that lies whole in a private folder; its first MiB was found to be a table."""
+
+    path: Path
+    filename: str
+    num_bytes: int
+    options: ReadOptions
+    sniffed: Sniffed
+
+
+class TableService:
+    def __init__(self, database: Database, store: ArtifactStore, *, max_upload_bytes: int) -> None:
+        self._database = database
+        self._store = store
+        self._max_upload_bytes = max_upload_bytes
+
+    def check_name_is_free(self, principal: Principal, name: str) -> None:
+        """Before a large file is received; the unique key decides in the end. Raises: Conflict `name_taken`."""
+        with self._database.reading() as uow:
+            try:
+                uow.tables.by_name(principal.workspace_id, name)
+            except NotFound:
+                return
+        raise Conflict(f"A table named {name!r} exists; choose another name or delete it.", code="name_taken")
+
+    def register(
+        self,
+        principal: Principal,
+        wanted: RegisterRequest,
+        file: ReceivedFile,
+        request: RepeatableRequest | None,
+    ) -> Answer:
+        """Keep the file as an artifact of the job, and queue the job that reads it.
+
+        Raises: InvalidRequest `unknown_column`, `invalid_time_split`; Conflict `name_taken`.
+        """
+        with self._database.reading() as uow:
+            earlier = earlier_answer(uow, principal, request)
+        if earlier is not None:
+            return earlier
+        _check_columns(wanted, file.sniffed)
+        self.check_name_is_free(principal, wanted.name)
+        # Stored before anything refers to it; if the transaction fails the sweep removes it.
+        digest = self._store.put_file(principal.workspace_id, file.path)
+
+        def make(uow: UnitOfWork) -> Answer:
+            settings = {
+                "split": wanted.split.model_dump(mode="json"),
+                "evaluation_fraction": wanted.evaluation_fraction,
+                "reading": file.options.model_dump(mode="json"),
+            }
+            table = uow.tables.add(principal.workspace_id, wanted.name, settings)
+            payload = IngestPayload(
+                table_id=table.id,
+                table_name=table.name,
+                upload_digest=digest,
+                filename=file.filename,
+                columns=wanted.columns,
+                split=wanted.split,
+                evaluation_fraction=wanted.evaluation_fraction,
+                reading=settings["reading"],
+                max_bytes=self._max_upload_bytes,
+                pretrain=wanted.pretrain,
+                pretrain_max_seconds=wanted.pretrain_max_seconds,
+            )
+            job_id = new_id("job")
+            uow.artifacts.add(principal.workspace_id, digest, file.num_bytes, job_id)
+            job = uow.jobs.add(
+                principal.workspace_id,
+                "ingest",
+                payload.model_dump(mode="json"),
+                table.id,
+                table.id,
+                job_id=job_id,
+            )
+            uow.audit.add(principal.workspace_id, principal.key_id, "table.register", table.id)
+            body = TableAccepted(
+                table=_summary(table, None), job=JobBody.of(job), warnings=list(file.sniffed.warnings)
+            )
+            return Answer.accepted(body, job.id)
+
+        return make_once(self._database, principal, request, make)
+
+    def list(self, principal: Principal, limit: int, cursor: str | None) -> TableList:
+        """Newest first. Raises: InvalidCursor."""
+        with self._database.reading() as uow:
+            page = uow.tables.list(principal.workspace_id, limit, cursor)
+            tables = [_summary(table, uow.tables.current_snapshot(table)) for table in page.items]
+        return TableList(tables=tables, next_cursor=page.next_cursor)
+
+    def get(self, principal: Principal, name: str) -> TableBody:
+        with self._database.reading() as uow:
+            table = table_of(uow, principal, name)
+            snapshot = uow.tables.current_snapshot(table)
+            columns = uow.tables.columns(table.id, table.schema_version)
+            active = None if table.active_encoder_id is None else uow.encoders.get(table.active_encoder_id)
+            targets = uow.targets.list(table.id)
+        return TableBody(
+            **_summary(table, snapshot).model_dump(),
+            snapshot=None if snapshot is None else SnapshotBody.model_validate(snapshot),
+            columns=[ColumnBody.model_validate(column) for column in columns],
+            active_encoder=None if active is None else active.version,
+            targets=[target.name for target in targets],
+            settings=table.settings,
+        )
+
+    def snapshots(self, principal: Principal, name: str) -> SnapshotList:
+        with self._database.reading() as uow:
+            table = table_of(uow, principal, name)
+            snapshot = uow.tables.current_snapshot(table)
+        return SnapshotList(snapshots=[] if snapshot is None else [SnapshotBody.model_validate(snapshot)])
+
+    def profile(self, principal: Principal, name: str) -> ProfileBody:
+        """Raises: ResourceConflict `table_not_ready`."""
+        with self._database.reading() as uow:
+            table, snapshot = ready_table(uow, principal, name)
+            schema = current_schema(uow, table)
+        path = bundle_path(self._store, principal.workspace_id, snapshot.manifest_digest, PROFILE_FILE)
+        found = orjson.loads(path.read_bytes())
+        columns = found["columns"]
+        for column in schema.columns:  # kinds and roles may have changed since the rows were counted
+            entry = columns.setdefault(column.name, {})
+            entry.update(kind=column.kind.value, role=column.role.value, evidence=column.evidence)
+        return ProfileBody(
+            table=table.name,
+            snapshot=snapshot.version,
+            schema_version=table.schema_version,
+            num_rows=snapshot.num_rows,
+            columns=columns,
+            warnings=found.get("warnings", []),
+            duplicates=found.get("duplicates"),
+            splits=found.get("splits"),
+        )
+
+    def delete(self, principal: Principal, name: str) -> TableDeleted:
+        """Delete the table with everything made from it; its jobs are cancelled. There is no way back."""
+        with self._database.writing() as uow:
+            table = table_of(uow, principal, name)
+            targets = uow.targets.list(table.id)
+            unfinished = [
+                job
+                for status in ("queued", "paused", "running")
+                for job in uow.jobs.list(
+                    principal.workspace_id, status=status, table_id=table.id, limit=500
+                ).items
+            ]
+            for job in unfinished:
+                if job.status != "running":  # nobody else would let go of what it was to read
+                    uow.artifacts.remove_owner(job.id)
+            encoders = uow.encoders.list(table.id)
+            heads = [head for target in targets for head in uow.heads.list(target.id)]
+            released = uow.tables.delete(table)
+            uow.audit.add(
+                principal.workspace_id, principal.key_id, "table.delete", table.id, {"name": table.name}
+            )
+        return TableDeleted(
+            table=table.name,
+            snapshots=table.last_snapshot_version,
+            encoders=len(encoders),
+            targets=len(targets),
+            heads=len(heads),
+            cancelled_jobs=[job.id for job in unfinished],
+            artifacts=len(released),
+        )
+
+
+def _summary(table: Table, snapshot: Snapshot | None) -> TableSummary:
+    return TableSummary.model_validate(
+        {
+            "name": table.name,
+            "id": table.id,
+            "status": table.status,
+            "created_at": table.created_at,
+            "schema_version": table.schema_version,
+            "num_rows": None if snapshot is None else snapshot.num_rows,
+        }
+    )
+
+
+def _check_columns(wanted: RegisterRequest, sniffed: Sniffed) -> None:
+    """What the header alone can refuse; a Parquet header may stand at the end, then the job refuses."""
+    if sniffed.columns:
+        unknown = sorted(wanted.columns.keys() - set(sniffed.columns))
+        if unknown:
+            raise InvalidRequest(
+                f"columns names {len(unknown)} that the file does not have, such as {unknown[0]!r}; "
+                f"the header has {len(sniffed.columns)} columns.",
+                code="unknown_column",
+                details={"columns": unknown[:20]},
+            )
+    times = [name for name, override in wanted.columns.items() if override.role is Role.TIME]
+    if wanted.split.by == "time" and len(times) != 1:
+        raise InvalidRequest(
+            f"A split by time needs exactly one column with the role time; {len(times)} have it. Send columns "
+            '{"<name>": {"role": "time"}}.',
+            code="invalid_time_split",
+        )
+
+
+def schema_columns(schema: TableSchema) -> list[dict[str, object]]:
+    """A schema as rows of a schema version, in order."""
+    return [column.model_dump(mode="json") for column in schema.columns]
