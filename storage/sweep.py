@@ -15,6 +15,7 @@ from storage.artifacts.store import ArtifactStore, StoredObject
 from storage.engine import Database
 
 GRACE_S = 24 * 3600.0
+_BATCH = 100  # deletions while the write lock is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,25 @@ def sweep(database: Database, store: ArtifactStore, *, older_than_s: float = GRA
     """Remove unreferenced objects and leftovers of killed writers in all workspaces."""
     with database.reading() as uow:
         workspaces = uow.workspaces.list()
-    num_objects = num_bytes = num_leftovers = 0
+    removed: list[StoredObject] = []
+    num_leftovers = 0
     for workspace in workspaces:
         before = time.time() - older_than_s
-        for found in find_unreferenced(database, store, workspace.id, older_than_s=older_than_s):
-            if store.delete(workspace.id, found.digest, unmodified_since=before):
-                num_objects += 1
-                num_bytes += found.num_bytes
+        found = find_unreferenced(database, store, workspace.id, older_than_s=older_than_s)
+        for start in range(0, len(found), _BATCH):
+            removed.extend(_remove(database, store, workspace.id, found[start : start + _BATCH], before))
         num_leftovers += store.remove_leftovers(workspace.id, before)
-    return SweepReport(num_objects, num_bytes, num_leftovers)
+    return SweepReport(len(removed), sum(one.num_bytes for one in removed), num_leftovers)
+
+
+def _remove(
+    database: Database, store: ArtifactStore, workspace_id: str, found: list[StoredObject], before: float
+) -> list[StoredObject]:
+    # In a writing unit of work: a transaction that refers to one of them comes before it or sees it gone.
+    with database.writing() as uow:
+        unused = uow.artifacts.unreferenced(workspace_id, [one.digest for one in found])
+        return [
+            one
+            for one in found
+            if one.digest in unused and store.delete(workspace_id, one.digest, unmodified_since=before)
+        ]

@@ -1,17 +1,28 @@
-"""Which stored objects are in use, and by what."""
+"""Which stored objects are in use, and by what.
+
+An object is put into the store before the transaction that refers to it, so a deletion of "unused" objects could
+come between. Who refers calls `hold`, checks that the object is still there, then `add`s; who deletes asks
+`unreferenced` and deletes in the same unit of work. The two exclude each other: by SQLite's one write lock, on
+PostgreSQL by an advisory lock, shared among those who refer.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from collections.abc import Collection
+
+from sqlalchemy import func, select, text
 
 from storage.ids import new_id
 from storage.orm import Artifact
-from storage.repositories.base import Repository
+from storage.repositories.base import Repository, batched
+
+_REFERENCES_LOCK = 0x526F6F74_41727466  # "RootArtf"; see `_EVENTS_LOCK` of the unit of work
 
 
 class ArtifactRepository(Repository):
     def add(self, workspace_id: str, digest: str, num_bytes: int, owner_id: str) -> None:
         """Note that `owner_id` uses the object; saying so twice is fine."""
+        self.hold()
         values = {
             "id": new_id("art"),
             "workspace_id": workspace_id,

@@ -115,7 +115,7 @@ class JobQueue(Repository):
 
         Call it every few seconds, not per step. Raises FenceLost.
         """
-        job = self._lock_fenced(job_id, fence)
+        job = self.lock_fenced(job_id, fence)
         at = self._now()
         message = message.replace("\x00", "")[:MAX_MESSAGE_CHARS]
         job.lease_until = at + lease_s
@@ -127,14 +127,14 @@ class JobQueue(Repository):
 
     def succeed(self, job_id: str, fence: int, result: JsonObject) -> Job:
         """`running` becomes `succeeded`, also when a cancel came too late. Raises FenceLost."""
-        return self._finish(self._lock_fenced(job_id, fence), "succeeded", error=None, result=result)
+        return self._finish(self.lock_fenced(job_id, fence), "succeeded", error=None, result=result)
 
     def fail(self, job_id: str, fence: int, error: JsonObject, retry: bool) -> Literal["queued", "failed"]:
         """`running` becomes `queued` when `retry` and attempts are left, else `failed`; returns which.
 
         On "failed" abandon the job in the same unit of work. Raises FenceLost.
         """
-        job = self._lock_fenced(job_id, fence)
+        job = self.lock_fenced(job_id, fence)
         if retry and job.attempt < job.max_attempts:
             self._release(job, "retried", {"reason": "error", "attempt": job.attempt, "error": error})
             return "queued"
@@ -143,11 +143,11 @@ class JobQueue(Repository):
 
     def cancelled(self, job_id: str, fence: int) -> Job:
         """`running` becomes `cancelled`: the worker has stopped as asked. Raises FenceLost."""
-        return self._finish(self._lock_fenced(job_id, fence), "cancelled", error=None, result=None)
+        return self._finish(self.lock_fenced(job_id, fence), "cancelled", error=None, result=None)
 
     def requeue(self, job_id: str, fence: int) -> Job:
         """`running` becomes `queued` without using up an attempt (the worker shuts down). Raises FenceLost."""
-        job = self._lock_fenced(job_id, fence)
+        job = self.lock_fenced(job_id, fence)
         job.attempt -= 1
         self._release(job, "retried", {"reason": "worker_shutdown", "attempt": job.attempt + 1})
         return job
@@ -157,9 +157,6 @@ class JobQueue(Repository):
 
         Raises FenceLost.
         """
-        return self._lock_fenced(job_id, fence)
-
-    def _lock_fenced(self, job_id: str, fence: int) -> Job:
         job = self._lock(Job, job_id)
         if job is None or job.fence != fence or job.status != "running":
             status = "gone" if job is None else job.status

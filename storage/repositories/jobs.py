@@ -125,6 +125,7 @@ class JobRepository(JobQueue):
         job = self._lock(Job, job_id)
         if job is not None and job.status in ("queued", "paused"):
             self._finish(job, "cancelled", error=None, result=None)
+            self._release_artifacts([job.id])
         elif job is not None and job.status == "running" and not job.cancel_requested:
             self._request_stop(job)
 
