@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from storage.artifacts.manifest import load_bundle
-
 from app.errors import ServiceError
 from app.serving.byte_cache import ByteCache
 from app.serving.errors import DAMAGED_RETRY_AFTER_S, ModelUnavailable
@@ -18,7 +16,8 @@ from models.features.schema import TableSchema
 from models.heads import FittedHead, load_head
 from models.predictor import Predictor
 from storage.artifacts import ArtifactStore
-from storage.errors import ArtifactDamaged, ArtifactMissing
+from storage.artifacts.manifest import load_bundle
+from storage.errors import StorageError
 
 _OVERHEAD = 2
 """Memory of a loaded model against its files: a head's weights are held again in the stacks of its predictor."""
@@ -89,12 +88,12 @@ class ModelCache:
 
     def _files(self, workspace_id: str, entry: StoredModel, kind: str) -> Mapping[str, bytes]:
         try:
-            return load_bundle(self._store, workspace_id, entry.manifest_digest)
-        except (ArtifactDamaged, ArtifactMissing) as error:
+            return load_bundle(self._store, workspace_id, entry.manifest_digest, kind=kind)
+        except StorageError as error:
             raise unavailable(kind, error) from error
 
 
-def unavailable(kind: str, error: BundleError | ArtifactDamaged | ArtifactMissing) -> ServiceError:
+def unavailable(kind: str, error: BundleError | StorageError) -> ServiceError:
     """What a client is told when a stored `kind` cannot be used; the code is that of the cause."""
     return ModelUnavailable(
         f"the stored {kind} cannot be used ({error.code}): it is damaged, gone or of a format this build does not "

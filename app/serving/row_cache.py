@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from models.features.labels import canonical_key
-from storage.artifacts.manifest import bundle_path
+from polars.exceptions import PolarsError
 
 from app.schemas.predict import positions_text
 from app.serving.byte_cache import ByteCache
@@ -17,9 +16,11 @@ from app.serving.errors import ReferenceNotFound
 from app.serving.metrics import CacheMetrics
 from app.serving.model_cache import unavailable
 from app.serving.row_index import KeyIndex
+from models.features.labels import canonical_key
 from models.features.schema import KEY_COLUMN, ROW_COLUMN
 from storage.artifacts import ArtifactStore
-from storage.errors import ArtifactDamaged, ArtifactMissing
+from storage.artifacts.manifest import bundle_path
+from storage.errors import ArtifactDamaged, StorageError
 
 ROWS_FILE = "rows.parquet"
 _SAMPLE_ROWS = 10_000  # from whose size that of all rows is told before they are read
@@ -43,13 +44,8 @@ class SnapshotRows:
         if self._frame is not None:
             return self._frame[rows]
         distinct, places = np.unique(rows, return_inverse=True)
-        found = (
-            pl.scan_parquet(self._path)
-            .filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
-            .sort(ROW_COLUMN)
-            .select(self._columns)
-            .collect()
-        )
+        matching = pl.scan_parquet(self._path).filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
+        found = _read(matching.sort(ROW_COLUMN).select(self._columns))
         return found[places]
 
 
@@ -95,7 +91,7 @@ class RowCache:
 
     def _load_index(self, workspace_id: str, digest: str) -> tuple[KeyIndex, int]:
         path = self._path(workspace_id, digest)
-        keys = pl.scan_parquet(path).sort(ROW_COLUMN).select(KEY_COLUMN).collect().to_series()
+        keys = _read(pl.scan_parquet(path).sort(ROW_COLUMN).select(KEY_COLUMN)).to_series()
         index = KeyIndex(keys)
         return index, index.num_bytes
 
@@ -104,16 +100,25 @@ class RowCache:
     ) -> tuple[SnapshotRows, int]:
         path = self._path(workspace_id, digest)
         scan = pl.scan_parquet(path)
-        num_rows = int(scan.select(pl.len()).collect().item())
-        sample = scan.select(columns).head(_SAMPLE_ROWS).collect()
+        num_rows = int(_read(scan.select(pl.len())).item())
+        sample = _read(scan.select(columns).head(_SAMPLE_ROWS))
         estimated = sample.estimated_size() * num_rows // max(1, len(sample))
         if estimated > self._budget_bytes // 2:
             return SnapshotRows(path, columns, None), _STORED_ON_DISK_BYTES
-        frame = scan.sort(ROW_COLUMN).select(columns).collect().rechunk()
+        frame = _read(scan.sort(ROW_COLUMN).select(columns)).rechunk()
         return SnapshotRows(path, columns, frame), int(frame.estimated_size())
 
     def _path(self, workspace_id: str, digest: str) -> Path:
         try:
-            return bundle_path(self._store, workspace_id, digest, ROWS_FILE)
-        except (ArtifactDamaged, ArtifactMissing) as error:
+            return bundle_path(self._store, workspace_id, digest, ROWS_FILE, kind="snapshot")
+        except StorageError as error:
             raise unavailable("snapshot", error) from error
+
+
+def _read(rows: pl.LazyFrame) -> pl.DataFrame:
+    """Raises: ModelUnavailable when the file, verified when it was opened, is not what it was or lacks a column."""
+    try:
+        return rows.collect()
+    except (PolarsError, OSError) as error:
+        damaged = ArtifactDamaged(f"the snapshot's rows cannot be read ({type(error).__name__})")
+        raise unavailable("snapshot", damaged) from error
