@@ -20,6 +20,25 @@ _REFERENCES_LOCK = 0x526F6F74_41727466  # "RootArtf"; see `_EVENTS_LOCK` of the 
 
 
 class ArtifactRepository(Repository):
+    def hold(self) -> None:
+        """From here to the end of this writing unit of work nobody deletes objects for want of a reference."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            self._session.execute(
+                text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _REFERENCES_LOCK}
+            )
+
+    def unreferenced(self, workspace_id: str, digests: Collection[str]) -> set[str]:
+        """Those of `digests` that nothing refers to, nor will before the end of this writing unit of work."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _REFERENCES_LOCK})
+        unused = set(digests)
+        for chunk in batched(sorted(unused), 1_000):
+            query = select(Artifact.digest).where(
+                Artifact.workspace_id == workspace_id, Artifact.digest.in_(chunk)
+            )
+            unused.difference_update(self._session.scalars(query))
+        return unused
+
     def add(self, workspace_id: str, digest: str, num_bytes: int, owner_id: str) -> None:
         """Note that `owner_id` uses the object; saying so twice is fine."""
         self.hold()
