@@ -48,13 +48,13 @@ openapi: $(STAMP) ## write docs/openapi.json
 	$(BIN)/rootstock openapi --write docs/openapi.json
 
 bench-serving: $(STAMP) ## cost of many heads and views, as ratios
-	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 bench-few-labels: $(STAMP) ## linear head against LightGBM with few labels (DATA=dir)
-	$(BIN)/python -m benchmarks.few_labels
+	$(BIN)/python -m benchmarks.few_labels $(ARGS)
 
-realdata: $(STAMP) ## register, pretrain, fine-tune, predict on real tables (DATA=dir)
-	$(BIN)/python -m benchmarks.realdata
+realdata: $(STAMP) ## register, pretrain, fine-tune, predict on real tables (DATA=dir, ARGS="--tables a,b")
+	$(BIN)/python -m benchmarks.realdata $(ARGS)
 
 clean: ## remove .venv and caches (never $ROOTSTOCK_HOME)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info client/*.egg-info
