@@ -1,0 +1,144 @@
+"""What a caller may say about a file, what is allowed in one, and what reading it gives."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+DELIMITERS = (",", ";", "\t", "|")
+"""The field separators that are recognised without being named."""
+
+NULL_SPELLINGS = (
+    "", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "Null", "NaN", "nan", "NAN", "None", "\\N",
+)  # fmt: skip
+"""Unquoted CSV cells that mean "no value"; blank cells do too. Case counts: `none` and `na` are levels, and
+so are `unknown`, `?` and `-`. A quoted spelling (`"NA"`, say Namibia) is a level in a text column; in a
+column whose other cells are all numbers it is a missing number. An empty cell is null, quoted or not."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReadOptions(_Frozen):
+    """What the caller says about the file; what is left out is detected.
+
+    Shape of a file: `skip_lines` physical lines that are not part of the table, then the header (if
+    `has_header`), then one record per row. `quote=""` switches quoting off. `ragged_rows="skip"` leaves rows
+    with a wrong number of fields out, counted in a warning, instead of refusing the file. `text_columns` are
+    never read as numbers, booleans or dates. `null_values` replaces the default spellings of "no value".
+    """
+
+    format: Literal["csv", "parquet"] | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    has_header: bool = True
+    quote: Literal['"', "'", ""] = '"'
+    skip_lines: int = Field(default=0, ge=0, le=10_000)
+    ragged_rows: Literal["refuse", "skip"] = "refuse"
+    text_columns: tuple[str, ...] = ()
+    null_values: tuple[str, ...] | None = None
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_printable_byte(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if value in ("tab", "\\t"):  # how people write it in a form or a shell
+            return "\t"
+        if len(value) != 1 or not value.isascii() or value.isalnum() or value in "\"'\n\r\0.-+":
+            raise ValueError("a delimiter is one ASCII character that is no letter, digit, quote, sign or line end")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_text_encoding(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            name = codecs.lookup(value).name
+            "a".encode(name)
+        except (LookupError, UnicodeError, ValueError) as error:
+            raise ValueError("unknown text encoding; use a name such as utf-8, cp1252, latin-1 or utf-16") from error
+        return name
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal is not None and self.decimal == self.delimiter:
+            raise ValueError("the decimal mark and the delimiter must differ")
+        if self.quote and self.quote == self.delimiter:
+            raise ValueError("the quote and the delimiter must differ")
+        return self
+
+    @property
+    def nulls(self) -> tuple[str, ...]:
+        return NULL_SPELLINGS if self.null_values is None else tuple(dict.fromkeys(("", *self.null_values)))
+
+
+class ReadLimits(_Frozen):
+    """Caps on one file; beyond them it is refused, not cut."""
+
+    max_bytes: int = 4 * 1024**3
+    max_rows: int = 50_000_000
+    max_columns: int = 2_000
+    max_cell_chars: int = 100_000
+    max_name_chars: int = 200
+
+
+class Sniffed(_Frozen):
+    """What the first bytes of a file say. `columns` is empty for Parquet unless the whole file was seen, since
+    its schema stands at the end."""
+
+    format: Literal["csv", "parquet"]
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    columns: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowLines:
+    """Physical line (1-based) of each row, as runs in which the line number grows by one per row."""
+
+    first_rows: np.ndarray  # int64 [R], row at which a run starts, ascending, first is 0
+    offsets: np.ndarray  # int64 [R], line - row inside the run
+
+    @classmethod
+    def from_lines(cls, lines: np.ndarray) -> RowLines:
+        """`lines` int64 [N]: the line on which each row starts."""
+        offsets = lines - np.arange(len(lines), dtype=np.int64)
+        starts = np.flatnonzero(np.diff(offsets, prepend=offsets[:1] - 1))
+        return cls(first_rows=starts.astype(np.int64), offsets=offsets[starts])
+
+    def __getitem__(self, row: int) -> int:
+        run = int(np.searchsorted(self.first_rows, row, side="right")) - 1
+        return row + int(self.offsets[run])
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A whole file as canonical columns (String, Int64, Float64, Boolean, Date, Datetime[us]).
+
+    `lines` is None for Parquet, which has rows but no lines.
+    """
+
+    frame: pl.DataFrame
+    sniffed: Sniffed
+    warnings: tuple[str, ...] = ()
+    lines: RowLines | None = field(default=None, repr=False)
+
+    def line_of_row(self, row: int) -> int | None:
+        """Physical line on which 0-based `row` starts; None where the format has no lines."""
+        return None if self.lines is None else self.lines[row]
+
+    def place_of_row(self, row: int) -> str:
+        """`line 8000` or, without lines, `row 7999`: how a message names the place."""
+        line = self.line_of_row(row)
+        return f"row {row + 1}" if line is None else f"line {line}"
