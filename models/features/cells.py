@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from models.features.reading.options import NULL_SPELLINGS
-from models.features.reading.typing import FLOAT_LITERAL, INTEGER_LITERAL
+from models.features.reading.text_types import FLOAT_LITERAL, INTEGER_LITERAL
 
 Converter = Callable[[object], object]
 """Given a value that is not null; None for a blank text. Raises NotConvertible."""

@@ -29,7 +29,13 @@ from models.features.snapshot import PROFILE_FILE, ROWS_FILE, SCHEMA_FILE, write
 from models.features.splits import assign_splits
 from models.progress import Progress, never_stop, no_progress
 
-_STEPS = ("reading the file", "telling kinds", "assigning keys and splits", "profiling", "writing the snapshot")
+_STEPS = (
+    "reading the file",
+    "telling kinds",
+    "assigning keys and splits",
+    "profiling",
+    "writing the snapshot",
+)
 
 
 class IngestSpec(BaseModel):
@@ -105,7 +111,9 @@ def _without_dropped(table: RawTable, spec: IngestSpec) -> tuple[RawTable, Table
     said = {name: override for name, override in spec.columns.items() if name not in dropped}
     schema = infer_schema(stored, said)
     # What the reader said of a dropped column's cells is dropped with it.
-    warnings = tuple(note for note in table.warnings if not any(note.startswith(f"Column {name!r}:") for name in dropped))
+    warnings = tuple(
+        note for note in table.warnings if not any(note.startswith(f"Column {name!r}:") for name in dropped)
+    )
     return RawTable(frame=stored, sniffed=table.sniffed, warnings=warnings, lines=table.lines), schema
 
 

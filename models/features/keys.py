@@ -53,7 +53,9 @@ def _text(values: pl.Series) -> pl.Series:
 
 def _joined(parts: list[pl.Series]) -> pl.Series:
     escaped = [
-        part.str.replace_all("\\", "\\\\", literal=True).str.replace_all("|", "\\|", literal=True).alias(str(position))
+        part.str.replace_all("\\", "\\\\", literal=True)
+        .str.replace_all("|", "\\|", literal=True)
+        .alias(str(position))
         for position, part in enumerate(parts)
     ]
     return pl.DataFrame(escaped).select(pl.concat_str(pl.all(), separator="|").alias(KEY_COLUMN)).to_series()

@@ -82,7 +82,9 @@ def infer_kind(column: pl.Series) -> InferredKind:
     if storage == "boolean":
         return InferredKind(ColumnKind.BOOLEAN, "true and false")
     if num_distinct == 1:  # whether a value is there is what such a column says
-        return InferredKind(ColumnKind.CATEGORICAL, f"one value in {num_values:,} rows, missing in the others")
+        return InferredKind(
+            ColumnKind.CATEGORICAL, f"one value in {num_values:,} rows, missing in the others"
+        )
     if storage == "string":
         return InferredKind(*text_kind(column, num_values, num_distinct))
     return InferredKind(*numeric_kind(column, num_values, num_distinct))
@@ -137,7 +139,7 @@ def _check_kind(column: pl.Series, storage: StorageType, kind: ColumnKind) -> No
         fault = f"is stored as {storage}, not as text or integer"
     if fault is not None:
         raise SchemaError(
-            f"Column {column.name!r} cannot be {kind.value}: it {fault}.", code="incompatible_kind", column=column.name
+            f"Column {column.name!r} cannot be {kind.value}: it {fault}.",
+            code="incompatible_kind",
+            column=column.name,
         )
-
-

@@ -45,7 +45,9 @@ def canonical_key(value: str | int) -> str:
         )
     text = str(value)
     if not text or len(text) > MAX_KEY_CHARS:
-        raise LabelError(f"A key has 1 to {MAX_KEY_CHARS:,} characters, received {len(text):,}.", code="invalid_key")
+        raise LabelError(
+            f"A key has 1 to {MAX_KEY_CHARS:,} characters, received {len(text):,}.", code="invalid_key"
+        )
     return text
 
 
@@ -88,7 +90,9 @@ def infer_task(
         return InferredTask(Task.REGRESSION, None, _checked_regression(counts, kind, positive))
     if task is not None:
         warnings = []
-    return _classification(counts, kind, chosen, warnings, positive=positive, is_stated=task is not None, cap=max_classes)
+    return _classification(
+        counts, kind, chosen, warnings, positive=positive, is_stated=task is not None, cap=max_classes
+    )
 
 
 def encode_labels(values: Labels, task: Task, classes: Sequence[JsonScalar] | None) -> np.ndarray:
@@ -119,7 +123,8 @@ def _encode_numbers(cells: Sequence[JsonScalar | None]) -> np.ndarray:
     for position, cell in enumerate(cells):
         if cell is not None and (isinstance(cell, bool) or not isinstance(cell, int | float)):
             raise LabelError(
-                f"A regression label is a number, received {_type_word(cell)} at position {position}.", code="mixed_types"
+                f"A regression label is a number, received {_type_word(cell)} at position {position}.",
+                code="mixed_types",
             )
     try:
         numbers = np.array([math.nan if cell is None else float(cell) for cell in cells], dtype=np.float64)
@@ -127,7 +132,9 @@ def _encode_numbers(cells: Sequence[JsonScalar | None]) -> np.ndarray:
         raise LabelError("A label is beyond the range of a double.", code="not_finite") from error
     num_lost = int((~np.isfinite(numbers)).sum()) - sum(cell is None for cell in cells)
     if num_lost:
-        raise LabelError(f"{num_lost:,} labels are NaN or infinite. Send null to leave a label out.", code="not_finite")
+        raise LabelError(
+            f"{num_lost:,} labels are NaN or infinite. Send null to leave a label out.", code="not_finite"
+        )
     return numbers
 
 
@@ -155,7 +162,9 @@ def _common_type(counts: Counter[tuple[str, JsonScalar]]) -> str:
         )
     word = words.pop()
     if word not in ("text", "boolean", "integer", "float"):
-        raise LabelError(f"A label is text, a number or a boolean, received {word}.", code="unsupported_label_type")
+        raise LabelError(
+            f"A label is text, a number or a boolean, received {word}.", code="unsupported_label_type"
+        )
     if word == "float" and any(isinstance(value, float) and not math.isfinite(value) for _, value in counts):
         raise LabelError("A label is NaN or infinite. Send null to leave a label out.", code="not_finite")
     return word
@@ -208,15 +217,19 @@ def _classification(
             code="too_many_classes", num_classes=len(merged),
         )  # fmt: skip
     if is_stated and (task is Task.BINARY) != (len(merged) == 2):
-        raise LabelError(f"The task is {task.value}, but the labels have {len(merged)} classes.", code="task_mismatch")
+        raise LabelError(
+            f"The task is {task.value}, but the labels have {len(merged)} classes.", code="task_mismatch"
+        )
     if kind == "float" and is_stated:
         warnings.append("Numbers with fractions are used as classes, as asked.")
-    classes = sorted(merged, key=lambda value: (str(type(value)), value)) if kind == "text" else sorted(merged)  # type: ignore[type-var]
+    classes: list[JsonScalar] = sorted(merged)  # one type, or numbers
     if task is Task.BINARY:
         classes, note = _positive_last(classes, merged, positive)
         warnings.extend(note)
     elif positive is not None:
-        raise LabelError("Only a binary target has a positive class. Leave `positive` out.", code="task_mismatch")
+        raise LabelError(
+            "Only a binary target has a positive class. Leave `positive` out.", code="task_mismatch"
+        )
     rare = sum(count < 2 for count in merged.values())
     if rare:
         warnings.append(f"{rare} of {len(merged)} classes have a single label.")

@@ -29,7 +29,7 @@ def moment_share(text: pl.Series) -> float:
         parsed = parsed | _parse(local, template).is_not_null()
         if parsed.all():
             break
-    return float((parsed & has_shape).mean() or 0.0)  # type: ignore[arg-type]
+    return int((parsed & has_shape).sum()) / len(text)
 
 
 def parse_moments(text: pl.Series) -> pl.Series | None:

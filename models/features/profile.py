@@ -74,18 +74,26 @@ def _statistics(values: pl.Series, schema: ColumnSchema) -> JsonObject:
     if schema.storage_type in ("integer", "float") and schema.kind is ColumnKind.CONTINUOUS:
         quantiles = np.quantile(values.to_numpy(), _QUANTILES)
         return {
-            "quantiles": {f"{quantile:g}": float(value) for quantile, value in zip(_QUANTILES, quantiles, strict=True)},
+            "quantiles": {
+                f"{quantile:g}": float(value) for quantile, value in zip(_QUANTILES, quantiles, strict=True)
+            },
             "mean": _finite(values.mean()),
             "std": _finite(values.std()) if len(values) > 1 else 0.0,
         }
     if schema.kind in _UNLISTED or schema.role is Role.KEY:
         return {}
     # Equal counts in order of value: the same profile from the same rows.
-    top = values.value_counts(name="count").sort(["count", values.name], descending=[True, False]).head(_TOP_VALUES)
+    top = (
+        values.value_counts(name="count")
+        .sort(["count", values.name], descending=[True, False])
+        .head(_TOP_VALUES)
+    )
     return {"top_values": [{"value": _json_value(value), "count": count} for value, count in top.iter_rows()]}
 
 
-def _column_warnings(values: pl.Series, schema: ColumnSchema, *, num_rows: int, num_distinct: int) -> list[str]:
+def _column_warnings(
+    values: pl.Series, schema: ColumnSchema, *, num_rows: int, num_distinct: int
+) -> list[str]:
     warnings = []
     if num_distinct == 0:
         return ["No values at all: the column is not used."]
@@ -94,14 +102,22 @@ def _column_warnings(values: pl.Series, schema: ColumnSchema, *, num_rows: int, 
     missing = 1.0 - len(values) / num_rows
     if missing >= _MOSTLY_NULL:
         warnings.append(f"{missing:.1%} of the rows have no value.")
-    is_listed = schema.storage_type == "string" and schema.kind in (ColumnKind.CATEGORICAL, ColumnKind.IDENTIFIER)
-    if is_listed and schema.role is Role.FEATURE and len(values) >= 20 and num_distinct >= _NEAR_UNIQUE * len(values):
+    is_listed = schema.storage_type == "string" and schema.kind in (
+        ColumnKind.CATEGORICAL,
+        ColumnKind.IDENTIFIER,
+    )
+    if (
+        is_listed
+        and schema.role is Role.FEATURE
+        and len(values) >= 20
+        and num_distinct >= _NEAR_UNIQUE * len(values)
+    ):
         warnings.append("Nearly every row has its own value: it identifies rows rather than describing them.")
     if schema.storage_type in ("integer", "float") and schema.kind is ColumnKind.CONTINUOUS:
         sentinel = numeric_sentinel(values)
         if sentinel is not None:
             warnings.append(
-                f"{sentinel.count:,} rows hold {sentinel.value:g}, far from all other values: perhaps it stands for "
+                f"{sentinel.num_rows:,} rows hold {sentinel.value:g}, far from all other values: perhaps it stands for "
                 "missing. Replace it by an empty cell if so."
             )
     if schema.storage_type == "string":
@@ -134,7 +150,9 @@ def _table_warnings(num_rows: int, duplicates: int, splits: dict[str, int], sche
     if splits and splits["evaluation"] == 0:
         warnings.append("No row is set aside for evaluation: heads are judged out of fold only.")
     if splits and splits["train"] == 0:
-        warnings.append("All rows are set aside for evaluation: nothing is left to train on. Choose another split.")
+        warnings.append(
+            "All rows are set aside for evaluation: nothing is left to train on. Choose another split."
+        )
     if num_rows < 100:
         warnings.append(f"The table has only {num_rows} rows: an encoder learns little from so few.")
     if not schema.encoded:

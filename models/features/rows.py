@@ -3,7 +3,7 @@
 Rules per stored type (null, an omitted column and a blank text are missing everywhere):
 
 - text: text as it is; integers and booleans by their JSON text (`5` is "5", `true` is "true"); fractions refused.
-- integer, float: numbers; text that is a number in the sense of `reading.typing` (`"5"`, `"1.50"`; not `"05"`);
+- integer, float: numbers; text that is a number in the sense of `reading.text_types` (`"5"`, `"1.50"`; not `"05"`);
   `true`/`false` only where the column's kind is boolean. A fraction for an integer column of kind continuous
   makes that column Float64 in this frame.
 - boolean: booleans, 0 and 1, "true"/"false" in any case.
@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -63,6 +63,12 @@ class _ColumnPlan:
     convert: Converter
 
 
+class _Converted(NamedTuple):
+    values: list[Any]
+    num_missing: int
+    has_fractions: bool = False
+
+
 class RowsPlan:
     """A schema compiled for `rows_to_frame`; build it once per schema and keep it.
 
@@ -94,22 +100,27 @@ class RowsPlan:
         if not rows:
             return RowsFrame(self._empty, {})
         self._check_names(rows, extra, ignored)
-        columns: list[Sequence[object]] = []
+        columns: list[list[Any]] = []
         dtypes = dict(self._dtypes)
         missing: dict[str, int] = {}
         for column in self._columns:
             name = column.name
-            values = _convert([row.get(name) for row in rows], column)
-            if column.may_have_fractions and any(type(value) is float for value in values):
+            if name in ignored:  # accepted, not read: its values may be of any type
+                columns.append([None] * len(rows))
+                continue
+            converted = _convert([row.get(name) for row in rows], column)
+            if converted.has_fractions:
                 dtypes[name] = pl.Float64()
-                values = [None if value is None else float(value) for value in values]  # type: ignore[arg-type]
-            if column.is_encoded and (num_missing := values.count(None)):
-                missing[name] = num_missing
-            columns.append(values)
+            if converted.num_missing and column.is_encoded:
+                missing[name] = converted.num_missing
+            columns.append(converted.values)
         return RowsFrame(_build(columns, dtypes, len(rows)), missing)
 
     def _check_names(
-        self, rows: Sequence[Mapping[str, object]], extra: Literal["refuse", "ignore"], ignored: Collection[str]
+        self,
+        rows: Sequence[Mapping[str, object]],
+        extra: Literal["refuse", "ignore"],
+        ignored: Collection[str],
     ) -> None:
         known = self.known if not ignored else self.known.union(ignored)
         for position, row in enumerate(rows):
@@ -123,7 +134,9 @@ class RowsPlan:
 
     def _refuse_unknown(self, unknown: set[str], row: int) -> None:
         names = sorted(str(name)[:200] for name in unknown)
-        listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        listed = ", ".join(map(repr, names[:10])) + (
+            f" and {len(names) - 10} more" if len(names) > 10 else ""
+        )
         raise RowError(
             f'Row {row} has columns the table does not have: {listed}. Leave them out, or say {{"extra": "ignore"}}.',
             code="unknown_column", row=row, column=names[0],
@@ -161,7 +174,7 @@ def plan_of(schema: TableSchema) -> RowsPlan:
 
 
 def _plan(column: ColumnSchema) -> _ColumnPlan:
-    convert: Callable[[object], object] = CONVERTERS[column.storage_type]
+    convert = CONVERTERS[column.storage_type]
     if column.storage_type in ("integer", "float") and column.kind is ColumnKind.BOOLEAN:
         convert = CONVERTERS["boolean_number"]
     return _ColumnPlan(
@@ -174,47 +187,53 @@ def _plan(column: ColumnSchema) -> _ColumnPlan:
     )
 
 
-def _convert(values: list[object], column: _ColumnPlan) -> list[object]:
-    if column.fast_types.issuperset(map(type, values)) and _is_plain(values, column.storage):
-        return values
-    converted: list[object] = []
+def _convert(values: list[Any], column: _ColumnPlan) -> _Converted:
+    types = set(map(type, values))
+    has_null = _NONE in types
+    if types <= column.fast_types and _is_plain(values, column.storage, has_null=has_null):
+        return _Converted(values, values.count(None) if has_null else 0)
+    converted: list[Any] = []
     for position, value in enumerate(values):
         if value is None:
             converted.append(None)
             continue
         try:
-            converted.append(column.convert(value))
+            cell = column.convert(value)
         except NotConvertible as fault:
-            raise RowError(
-                f"Row {position}, column {column.name!r}: {fault.rule}, received {_type_word(value)}.",
-                code=fault.code, row=position, column=column.name, received=_type_word(value),
-            ) from None  # fmt: skip
-    if column.storage == "integer" and not column.may_have_fractions:
-        for position, value in enumerate(converted):
-            if type(value) is float:
-                raise RowError(
-                    f"Row {position}, column {column.name!r}: a whole number is needed, received a fraction.",
-                    code="wrong_type", row=position, column=column.name, received="float",
-                )  # fmt: skip
-    return converted
+            raise _refused(position, column.name, fault.rule, value, fault.code) from None
+        if type(cell) is float and column.storage == "integer" and not column.may_have_fractions:
+            raise _refused(position, column.name, "this column takes whole numbers", value, "wrong_type")
+        converted.append(cell)
+    has_fractions = column.storage == "integer" and any(type(cell) is float for cell in converted)
+    if has_fractions:
+        converted = [None if cell is None else float(cell) for cell in converted]
+    return _Converted(converted, converted.count(None), has_fractions)
 
 
-def _is_plain(values: list[object], storage: StorageType) -> bool:
+def _is_plain(values: list[Any], storage: StorageType, *, has_null: bool) -> bool:
     """Whether values of the fast types need no look at each: floats finite, integers inside 64 bits."""
+    if storage not in ("float", "integer"):
+        return True
+    numbers = [value for value in values if value is not None] if has_null else values
     if storage == "float":
         # One sum tells: an infinity or NaN makes it one (an overflow only sends us the long way).
-        return math.isfinite(sum(value for value in values if value is not None))  # type: ignore[misc]
-    if storage == "integer":
-        numbers = [value for value in values if value is not None]
-        return not numbers or (min(numbers) >= -_INT64 and max(numbers) < _INT64)  # type: ignore[type-var,operator]
-    return True
+        return math.isfinite(sum(numbers))
+    return not numbers or (min(numbers) >= -_INT64 and max(numbers) < _INT64)
 
 
-def _build(columns: list[Sequence[object]], dtypes: dict[str, pl.DataType], num_rows: int) -> pl.DataFrame:
+def _refused(row: int, column: str, rule: str, value: object, code: str) -> RowError:
+    received = _type_word(value)
+    message = f"Row {row}, column {column!r}: {rule}, received {received}."
+    return RowError(message, code=code, row=row, column=column, received=received)
+
+
+def _build(columns: list[list[Any]], dtypes: dict[str, pl.DataType], num_rows: int) -> pl.DataFrame:
     if not columns:
         return pl.DataFrame(height=num_rows)
     if num_rows <= _FEW_ROWS:
-        return pl.from_dicts([dict(zip(dtypes, row, strict=True)) for row in zip(*columns, strict=True)], schema=dtypes)
+        return pl.from_dicts(
+            [dict(zip(dtypes, row, strict=True)) for row in zip(*columns, strict=True)], schema=dtypes
+        )
     return pl.DataFrame(
         [
             pl.Series(name, values, dtype=dtype)
@@ -224,7 +243,15 @@ def _build(columns: list[Sequence[object]], dtypes: dict[str, pl.DataType], num_
 
 
 def _type_word(value: object) -> str:
-    words = {str: "text", bool: "boolean", int: "integer", float: "float", type(None): "null", dict: "object", list: "array"}
+    words = {
+        str: "text",
+        bool: "boolean",
+        int: "integer",
+        float: "float",
+        type(None): "null",
+        dict: "object",
+        list: "array",
+    }
     if isinstance(value, str):
         return f"text of {len(value):,} characters"
     return words.get(type(value), type(value).__name__)

@@ -8,12 +8,29 @@ import polars as pl
 
 _MIN_SHARE = 0.001
 _MIN_COUNT = 5
-_TEXTS = frozenset({"?", "-", "--", ".", "unknown", "missing", "not available", "not known", "undefined", "na", "none", "nil", "n.a.", "#n/a"})
+_TEXTS = frozenset(
+    {
+        "?",
+        "-",
+        "--",
+        ".",
+        "unknown",
+        "missing",
+        "not available",
+        "not known",
+        "undefined",
+        "na",
+        "none",
+        "nil",
+        "n.a.",
+        "#n/a",
+    }
+)
 
 
 class Sentinel(NamedTuple):
     value: float
-    count: int
+    num_rows: int
 
 
 def numeric_sentinel(values: pl.Series) -> Sentinel | None:

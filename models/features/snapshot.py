@@ -15,6 +15,7 @@ from models.features.schema import KEY_COLUMN, RESERVED_COLUMNS, ROW_COLUMN, SPL
 ROWS_FILE, SCHEMA_FILE, PROFILE_FILE = "rows.parquet", "schema.json", "profile.json"
 _ROW_GROUP_ROWS = 131_072
 _HASH_ROWS = 100_000
+_FEW_KEYS = 256
 
 
 class KeyIndex:
@@ -50,12 +51,18 @@ class KeyIndex:
         found = np.flatnonzero(first < last)
         if not len(found):
             return rows
-        stored = self._keys.gather(self._order[first[found]]).to_list()
+        candidates = self._order[first[found]]
+        if len(found) <= _FEW_KEYS:  # a call of polars costs as much as hundreds of look-ups
+            stored = [self._keys[int(row)] for row in candidates]
+        else:
+            stored = self._keys.gather(candidates).to_list()
         for position, text in zip(found.tolist(), stored, strict=True):
             if text == keys[position]:
                 rows[position] = self._order[first[position]]
             else:  # another key of the same hash
-                rows[position] = self._among(keys[position], self._order[first[position] + 1 : last[position]])
+                rows[position] = self._among(
+                    keys[position], self._order[first[position] + 1 : last[position]]
+                )
         return rows
 
     def _among(self, key: str, candidates: np.ndarray) -> int:

@@ -22,7 +22,9 @@ TRAIN, EVALUATION = "train", "evaluation"
 _CHUNK_ROWS = 100_000
 
 
-def assign_splits(frame: pl.DataFrame, schema: TableSchema, split: SplitBy, evaluation_fraction: float) -> pl.Series:
+def assign_splits(
+    frame: pl.DataFrame, schema: TableSchema, split: SplitBy, evaluation_fraction: float
+) -> pl.Series:
     """`frame` [N]: the stored columns, with `_key` where the table has a key. Returns `_split`, String [N].
 
     Raises: SchemaError no_time_column, invalid_time_column.
@@ -56,7 +58,9 @@ def _sides_of(frame: pl.DataFrame, fraction: float) -> np.ndarray:
     sides = np.empty(frame.height, dtype=bool)
     for start in range(0, frame.height, _CHUNK_ROWS):
         texts = row_texts(frame.slice(start, _CHUNK_ROWS))
-        digests = b"".join(blake2b(text.encode(), digest_size=8, person=SPLIT_VERSION).digest() for text in texts)
+        digests = b"".join(
+            blake2b(text.encode(), digest_size=8, person=SPLIT_VERSION).digest() for text in texts
+        )
         sides[start : start + _CHUNK_ROWS] = np.frombuffer(digests, dtype=">u8") < threshold
     return sides
 
@@ -69,7 +73,9 @@ def _by_time(frame: pl.DataFrame, schema: TableSchema, fraction: float) -> np.nd
     if group:
         table = pl.DataFrame({"group": frame[group[0].name], "instant": instants})
         first = pl.col("instant").min().over("group")
-        instants = table.select(pl.when(pl.col("group").is_null()).then("instant").otherwise(first))["instant"]
+        instants = table.select(pl.when(pl.col("group").is_null()).then("instant").otherwise(first))[
+            "instant"
+        ]
     known = np.sort(instants.drop_nulls().to_numpy())
     if not len(known) or fraction <= 0.0:
         return np.zeros(frame.height, dtype=bool)
@@ -78,7 +84,8 @@ def _by_time(frame: pl.DataFrame, schema: TableSchema, fraction: float) -> np.nd
     share_after = float((known > boundary).mean())
     takes_boundary = abs(share_from - fraction) <= abs(share_after - fraction) and share_from < 1.0
     later = instants >= boundary if takes_boundary else instants > boundary
-    return later.fill_null(value=False).to_numpy()
+    is_evaluation: np.ndarray = later.fill_null(value=False).to_numpy()
+    return is_evaluation
 
 
 def _instants(frame: pl.DataFrame, schema: TableSchema) -> pl.Series:

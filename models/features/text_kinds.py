@@ -24,17 +24,20 @@ def text_kind(column: pl.Series, num_values: int, num_distinct: int) -> tuple[Co
     distinct = column.drop_nulls().unique(maintain_order=True)
     sample = distinct.gather_every(max(1, len(distinct) // _SAMPLE)).head(_SAMPLE)
     counts = f"{num_distinct:,} distinct among {num_values:,} values"
-    if float(sample.str.contains(r"[.:]").mean() or 0) >= _PATTERN_SHARE and _ip_share(sample) >= _PATTERN_SHARE:  # type: ignore[arg-type]
+    if _share(sample, r"[.:]") >= _PATTERN_SHARE and _ip_share(sample) >= _PATTERN_SHARE:
         return ColumnKind.IP_ADDRESS, f"addresses, {counts}"
     moments = moment_share(sample)
     if moments >= _PATTERN_SHARE:
         return ColumnKind.DATETIME, f"{moments:.0%} of the values are dates or times, {counts}"
     if names_postal_code(column.name):
-        postal = float(sample.str.strip_chars().str.to_uppercase().str.contains(_POSTAL).mean() or 0)  # type: ignore[arg-type]
+        postal = _share(sample.str.strip_chars().str.to_uppercase(), _POSTAL)
         if postal >= _PATTERN_SHARE:
-            return ColumnKind.POSTAL_CODE, f"named like a postal code and {postal:.0%} of the values look like one, {counts}"
+            return (
+                ColumnKind.POSTAL_CODE,
+                f"named like a postal code and {postal:.0%} of the values look like one, {counts}",
+            )
     share = num_distinct / num_values
-    words = float((sample.str.strip_chars().str.count_matches(r"\s+") + 1).mean() or 0)  # type: ignore[arg-type]
+    words = 1 + int(sample.str.strip_chars().str.count_matches(r"\s+").sum()) / len(sample)
     if num_distinct >= _MIN_ROWS_FOR_IDENTIFIER and share >= _TEXT_DISTINCT and words >= _TEXT_WORDS:
         return ColumnKind.TEXT, f"{words:.1f} words per value, {counts}"
     if num_values >= _MIN_ROWS_FOR_IDENTIFIER and share >= _NEAR_UNIQUE:
@@ -42,6 +45,10 @@ def text_kind(column: pl.Series, num_values: int, num_distinct: int) -> tuple[Co
     if num_values >= _MIN_ROWS_FOR_IDENTIFIER and share >= 0.5 and names_identifier(column.name):
         return ColumnKind.IDENTIFIER, f"named like an id, {counts}"
     return ColumnKind.CATEGORICAL, f"text with repeated values, {counts}"
+
+
+def _share(sample: pl.Series, pattern: str) -> float:
+    return int(sample.str.contains(pattern).sum()) / len(sample)
 
 
 def _ip_share(sample: pl.Series) -> float:

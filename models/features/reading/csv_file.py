@@ -18,7 +18,7 @@ from models.features.reading.options import RawTable, ReadLimits, ReadOptions, R
 from models.features.reading.quoting import regular_quotes
 from models.features.reading.records import IrregularQuotes, RecordScanner
 from models.features.reading.repair import Repairs, repaired
-from models.features.reading.typing import DecimalMarks, type_text_column
+from models.features.reading.text_types import DecimalMarks, type_text_column
 
 HEAD_BYTES = 1024 * 1024
 QUOTED_MARK = "\0"  # ends a cell that was a quoted null spelling; no cell holds a NUL otherwise
@@ -54,7 +54,13 @@ def inspect_head(
 
 
 def _inspect(
-    head: bytes, encoding: Encoding, filename: str, options: ReadOptions, limits: ReadLimits, *, is_whole_file: bool
+    head: bytes,
+    encoding: Encoding,
+    filename: str,
+    options: ReadOptions,
+    limits: ReadLimits,
+    *,
+    is_whole_file: bool,
 ) -> CsvHead:
     # A character cut by the end of the head, or invalid, is no matter here: reading the whole file decodes strictly.
     text = head[encoding.bom_bytes :].decode(encoding.name, errors="replace" if is_whole_file else "ignore")
@@ -72,7 +78,9 @@ def read_csv(path: Path, filename: str, options: ReadOptions, limits: ReadLimits
         try:
             return _read_with_quotes(path, head, options, limits)
         except NotUtf8 as found:
-            head = _inspect(head_bytes, found.encoding, filename, options, limits, is_whole_file=is_whole_file)
+            head = _inspect(
+                head_bytes, found.encoding, filename, options, limits, is_whole_file=is_whole_file
+            )
     raise AssertionError("an encoding that is not ASCII decodes or refuses")
 
 
@@ -111,7 +119,9 @@ class _CsvReader:
 
     def read(self, chunks: Iterable[bytes]) -> RawTable:
         dialect, options = self.head.dialect, self.options
-        scanner = RecordScanner(dialect.delimiter, options.quote, self.limits, first_line=options.skip_lines + 1)
+        scanner = RecordScanner(
+            dialect.delimiter, options.quote, self.limits, first_line=options.skip_lines + 1
+        )
         for chunk in chunks:
             self._take(scanner, chunk, is_last=False)
         self._take(scanner, b"", is_last=True)
@@ -185,7 +195,11 @@ class _CsvReader:
     def _mark_quoted_nulls(self, text: bytes) -> bytes:
         quote = self.options.quote.encode()
         spellings = [spelling.encode() for spelling in self.options.nulls if spelling]
-        if not quote or quote not in text or not any(quote + spelling + quote in text for spelling in spellings):
+        if (
+            not quote
+            or quote not in text
+            or not any(quote + spelling + quote in text for spelling in spellings)
+        ):
             return text
         delimiter = re.escape(self.head.dialect.delimiter.encode())
         any_spelling = b"|".join(re.escape(spelling) for spelling in spellings)
@@ -193,7 +207,9 @@ class _CsvReader:
         self.has_quoted_nulls = True
         return re.sub(pattern, rb"%s\1\0%s" % (quote, quote), text)
 
-    def _without_padding(self, frame: pl.DataFrame, lines: np.ndarray) -> tuple[pl.DataFrame, np.ndarray, list[str]]:
+    def _without_padding(
+        self, frame: pl.DataFrame, lines: np.ndarray
+    ) -> tuple[pl.DataFrame, np.ndarray, list[str]]:
         """Drops the unnamed trailing columns (which must be empty), then the rows that held nothing else."""
         dialect = self.head.dialect
         if not dialect.num_unnamed:
@@ -224,7 +240,8 @@ class _CsvReader:
     def _typed(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         dialect = self.head.dialect
         marks = DecimalMarks(dialect.decimal, is_stated=self.options.decimal is not None)
-        columns, warnings = [], []
+        columns: list[pl.Series] = []
+        warnings: list[str] = []
         for position, name in enumerate(dialect.columns):
             text = frame.drop_in_place(str(position)).alias(name)
             typed = type_text_column(

@@ -110,7 +110,9 @@ def _without_skipped(text: str, skip_lines: int, *, is_whole_file: bool) -> str:
             break
     if not text.strip("\r\n\t ;,|\ufeff"):
         what = "no text" if is_whole_file else "no text in its first MiB"
-        raise TableFormatError(f"The file holds {what}, so no table. Check that it was written out.", code="empty_file")
+        raise TableFormatError(
+            f"The file holds {what}, so no table. Check that it was written out.", code="empty_file"
+        )
     return text
 
 

@@ -22,7 +22,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
 _WESTERN = frozenset({"cp1252", "latin_1", "iso8859_15", "iso8859_1"})
-_OVERRIDE = 'Say which one it is in the reading options ({"encoding": "cp1252"}, for example), or save it as UTF-8.'
+_OVERRIDE = (
+    'Say which one it is in the reading options ({"encoding": "cp1252"}, for example), or save it as UTF-8.'
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ def detect_encoding(head: bytes, stated: str | None, *, is_whole_file: bool) -> 
     if bom is not None:
         mark, name = bom
         if name.startswith("utf-32"):
-            raise TableFormatError("UTF-32 files are not read. Save it as UTF-8.", code="unsupported_encoding")
+            raise TableFormatError(
+                "UTF-32 files are not read. Save it as UTF-8.", code="unsupported_encoding"
+            )
         return Encoding(name, bom_bytes=len(mark))
     if head.isascii():
         return Encoding("utf-8", is_ascii_so_far=True)
@@ -69,7 +73,9 @@ def guess_encoding(data: bytes, first_bad: int) -> Encoding:
 
     Raises: TableFormatError unsupported_encoding.
     """
-    lines = [line for line in data[first_bad : first_bad + 16 * _SAMPLE_BYTES].splitlines() if not line.isascii()]
+    lines = [
+        line for line in data[first_bad : first_bad + 16 * _SAMPLE_BYTES].splitlines() if not line.isascii()
+    ]
     sample = data[max(0, first_bad - 200) : first_bad + 200] + b"\n" + b"\n".join(lines)[:_SAMPLE_BYTES]
     matches = charset_normalizer.from_bytes(sample)
     candidates: set[str] = set()
@@ -121,11 +127,14 @@ def utf8_chunks(path: Path, encoding: Encoding, *, chunk_bytes: int = CHUNK_BYTE
                     raise NotUtf8(guess_encoding(pending + raw, error.start)) from None
                 line = num_lines + (pending + raw)[: error.start].count(b"\n") + 1
                 raise TableFormatError(
-                    f"Line {line} is not valid {encoding.name}. {_OVERRIDE}", code="invalid_encoding", line=line
+                    f"Line {line} is not valid {encoding.name}. {_OVERRIDE}",
+                    code="invalid_encoding",
+                    line=line,
                 ) from None
             except UnicodeEncodeError:
                 raise TableFormatError(
-                    f"The file holds characters that are no text in {encoding.name}. {_OVERRIDE}", code="invalid_encoding"
+                    f"The file holds characters that are no text in {encoding.name}. {_OVERRIDE}",
+                    code="invalid_encoding",
                 ) from None
             if data:
                 num_lines += data.count(b"\n")

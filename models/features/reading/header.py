@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from models.errors import TableFormatError
 from models.features.reading.options import NULL_SPELLINGS
@@ -83,5 +84,5 @@ def _is_numbering(cells: Sequence[str]) -> bool:
     if not all(cell.isdigit() for cell in cells):
         return False
     numbers = [int(cell) for cell in cells]
-    steps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+    steps = {after - before for before, after in pairwise(numbers)}
     return len(steps) == 1 and min(steps) > 0

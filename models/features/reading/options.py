@@ -53,7 +53,9 @@ class ReadOptions(_Frozen):
         if value in ("tab", "\\t"):  # how people write it in a form or a shell
             return "\t"
         if len(value) != 1 or not value.isascii() or value.isalnum() or value in "\"'\n\r\0.-+":
-            raise ValueError("a delimiter is one ASCII character that is no letter, digit, quote, sign or line end")
+            raise ValueError(
+                "a delimiter is one ASCII character that is no letter, digit, quote, sign or line end"
+            )
         return value
 
     @field_validator("encoding")
@@ -65,7 +67,9 @@ class ReadOptions(_Frozen):
             name = codecs.lookup(value).name
             "a".encode(name)
         except (LookupError, UnicodeError, ValueError) as error:
-            raise ValueError("unknown text encoding; use a name such as utf-8, cp1252, latin-1 or utf-16") from error
+            raise ValueError(
+                "unknown text encoding; use a name such as utf-8, cp1252, latin-1 or utf-16"
+            ) from error
         return name
 
     @model_validator(mode="after")

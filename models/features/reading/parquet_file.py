@@ -11,10 +11,12 @@ from models.errors import TableFormatError
 from models.features.reading.names import check_column_names
 from models.features.reading.options import RawTable, ReadLimits, Sniffed
 from models.features.reading.signatures import PARQUET_MAGIC
-from models.features.reading.typing import DecimalMarks, TypedColumn, type_text_column
+from models.features.reading.text_types import DecimalMarks, TypedColumn, type_text_column
 
 _SIGNED = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
-_DAMAGED = "The file starts like Parquet but cannot be read: it is damaged or was cut short. Write or send it again."
+_DAMAGED = (
+    "The file starts like Parquet but cannot be read: it is damaged or was cut short. Write or send it again."
+)
 # polars' Rust side panics on some damaged files; that exception is no `Exception`.
 _READ_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
 
@@ -27,7 +29,9 @@ def parquet_schema(source: Path | bytes, limits: ReadLimits) -> pl.Schema:
     """
     _check_frame(source)
     try:
-        schema = pl.Schema(pl.read_parquet_schema(io.BytesIO(source) if isinstance(source, bytes) else source))
+        schema = pl.Schema(
+            pl.read_parquet_schema(io.BytesIO(source) if isinstance(source, bytes) else source)
+        )
     except pl.exceptions.DuplicateError as error:
         raise TableFormatError(
             "Column names must differ; two columns of this Parquet file share one. Rename one of them.",
@@ -110,7 +114,10 @@ def _canonical_datetime(column: pl.Series) -> TypedColumn:
         column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         warnings.append(f"Column {column.name!r}: times were converted to UTC and the zone is not kept.")
     micro = column.dt.cast_time_unit("us")
-    if getattr(column.dtype, "time_unit", None) == "ns" and not (micro.dt.cast_time_unit("ns") == column).all():
+    if (
+        getattr(column.dtype, "time_unit", None) == "ns"
+        and not (micro.dt.cast_time_unit("ns") == column).all()
+    ):
         warnings.append(f"Column {column.name!r}: times were cut to microseconds.")
     return TypedColumn(micro, tuple(warnings))
 
@@ -139,14 +146,18 @@ def _check_frame(source: Path | bytes) -> None:
         with source.open("rb") as file:
             head = file.read(4)
             file.seek(max(0, source.stat().st_size - 4))
-            is_framed = source.stat().st_size >= 12 and head == PARQUET_MAGIC and file.read(4) == PARQUET_MAGIC
+            is_framed = (
+                source.stat().st_size >= 12 and head == PARQUET_MAGIC and file.read(4) == PARQUET_MAGIC
+            )
     if not is_framed:
         raise TableFormatError(_DAMAGED, code="damaged_parquet")
 
 
 def _check_num_rows(num_rows: int, limits: ReadLimits) -> None:
     if num_rows == 0:
-        raise TableFormatError("The Parquet file has columns and no rows. A table needs rows.", code="header_only")
+        raise TableFormatError(
+            "The Parquet file has columns and no rows. A table needs rows.", code="header_only"
+        )
     if num_rows > limits.max_rows:
         raise TableFormatError(
             f"A table has at most {limits.max_rows:,} rows; this one has {num_rows:,}. Send a part of it.",
@@ -157,8 +168,7 @@ def _check_num_rows(num_rows: int, limits: ReadLimits) -> None:
 def _check_cells(column: pl.Series, limits: ReadLimits) -> None:
     if column.dtype != pl.String:
         return
-    lengths = column.str.len_bytes()
-    if int(lengths.max() or 0) <= limits.max_cell_chars:  # type: ignore[call-overload]
+    if not (column.str.len_bytes() > limits.max_cell_chars).any():
         return
     lengths = column.str.len_chars()
     row = lengths.arg_max() or 0

@@ -25,7 +25,9 @@ class Repairs:
     def warnings(self) -> list[str]:
         found = []
         if self.num_blank:
-            found.append(f"{self.num_blank:,} empty lines were left out, the first is line {self.first_blank}.")
+            found.append(
+                f"{self.num_blank:,} empty lines were left out, the first is line {self.first_blank}."
+            )
         if self.num_trimmed:
             found.append(
                 f"{self.num_trimmed:,} rows had empty cells past the last column, which were left out; the first is "
@@ -74,7 +76,9 @@ def repaired(
             is_skipped[row] = True
         elif cut is None:
             _refuse_ragged(records, int(row), num_fields, header_line)
-        elif cut == int(records.starts[row]) or not records.data[int(records.starts[row]) : cut].strip(delimiter + b" \t"):
+        elif cut == int(records.starts[row]) or not records.data[int(records.starts[row]) : cut].strip(
+            delimiter + b" \t"
+        ):
             is_blank[row] = True
         else:
             cuts[int(row)] = cut

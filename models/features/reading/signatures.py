@@ -44,7 +44,9 @@ def refuse_other_formats(head: bytes) -> None:
     for magic, what, remedy in _SIGNATURES:
         # "ORC" and "RIFF" may open a CSV header; the binary formats go on with bytes no text has.
         if head.startswith(magic) and (not magic.isalpha() or _has_binary_bytes(head[:64])):
-            raise TableFormatError(f"This file is {what}, not a CSV or Parquet table. {remedy}", code="not_a_table")
+            raise TableFormatError(
+                f"This file is {what}, not a CSV or Parquet table. {remedy}", code="not_a_table"
+            )
     if _MARKUP.match(head):
         raise TableFormatError(
             "This file is HTML or XML (perhaps a login or error page saved under the table's name), not a table. "
@@ -52,7 +54,9 @@ def refuse_other_formats(head: bytes) -> None:
             code="not_a_table",
         )
     if _JSON.match(head):
-        raise TableFormatError("This file is JSON, not a table. Save it as CSV or Parquet.", code="not_a_table")
+        raise TableFormatError(
+            "This file is JSON, not a table. Save it as CSV or Parquet.", code="not_a_table"
+        )
 
 
 def refuse_binary_text(sample: bytes) -> None:

@@ -53,11 +53,16 @@ def read_table(path: Path, filename: str, options: ReadOptions, limits: ReadLimi
 def _format(head: bytes, filename: str, options: ReadOptions) -> Literal["csv", "parquet"]:
     """By content; the name only helps to say what is wrong."""
     if not head:
-        raise TableFormatError("The file is empty (0 bytes). Check that it was written out.", code="empty_file")
-    if head.startswith(PARQUET_MAGIC) and (options.format == "parquet" or b"\0" in head or head.endswith(PARQUET_MAGIC)):
+        raise TableFormatError(
+            "The file is empty (0 bytes). Check that it was written out.", code="empty_file"
+        )
+    if head.startswith(PARQUET_MAGIC) and (
+        options.format == "parquet" or b"\0" in head or head.endswith(PARQUET_MAGIC)
+    ):
         if options.format == "csv":
             raise TableFormatError(
-                "The file is Parquet, but the reading options say CSV. Leave the format out.", code="unsupported_format"
+                "The file is Parquet, but the reading options say CSV. Leave the format out.",
+                code="unsupported_format",
             )
         return "parquet"
     if options.format == "parquet" or filename.lower().endswith((".parquet", ".pq")):

@@ -77,7 +77,7 @@ def type_text_column(
     if typed is None or typed.series.dtype == pl.String:
         return TypedColumn(text, typed.warnings if typed else ())
     if num_quoted := candidates.null_count() - trimmed.null_count():
-        note = f"Column {text.name!r}: {num_quoted:,} quoted cells such as \"NA\" among the values became null."
+        note = f'Column {text.name!r}: {num_quoted:,} quoted cells such as "NA" among the values became null.'
         return TypedColumn(typed.series, (*typed.warnings, note))
     return typed
 
@@ -98,7 +98,9 @@ def _number(text: pl.Series, marks: DecimalMarks) -> TypedColumn | None:
     return None
 
 
-def _parse(text: pl.Series, finite: pl.Series, num_infinite: int, *, is_ambiguous: bool) -> TypedColumn | None:
+def _parse(
+    text: pl.Series, finite: pl.Series, num_infinite: int, *, is_ambiguous: bool
+) -> TypedColumn | None:
     """`finite`: every non-null cell a float literal with a point. A String result says why it is no number."""
     name = text.name
     if finite.null_count() == len(finite):
@@ -106,7 +108,9 @@ def _parse(text: pl.Series, finite: pl.Series, num_infinite: int, *, is_ambiguou
     if _matches(finite, INTEGER_LITERAL):
         parsed = finite.cast(pl.Int64, strict=False)
         if parsed.null_count() > finite.null_count():
-            return TypedColumn(text, (f"Column {name!r} holds integers beyond 64 bits and was kept as text.",))
+            return TypedColumn(
+                text, (f"Column {name!r} holds integers beyond 64 bits and was kept as text.",)
+            )
         return TypedColumn(parsed, _infinity_warning(name, num_infinite))
     if is_ambiguous and _matches(finite, _THOUSANDS):
         note = (
@@ -116,7 +120,9 @@ def _parse(text: pl.Series, finite: pl.Series, num_infinite: int, *, is_ambiguou
         return TypedColumn(text, (note,))
     values = finite.cast(pl.Float64, strict=False)
     if not _is_exact_where_large(finite, values):
-        return TypedColumn(text, (f"Column {name!r} holds numbers that a double cannot hold and was kept as text.",))
+        return TypedColumn(
+            text, (f"Column {name!r} holds numbers that a double cannot hold and was kept as text.",)
+        )
     is_beyond = values.is_infinite().fill_null(value=False)
     if is_beyond.any():
         values = values.set(is_beyond, None)
@@ -124,10 +130,14 @@ def _parse(text: pl.Series, finite: pl.Series, num_infinite: int, *, is_ambiguou
 
 
 def _is_exact_where_large(text: pl.Series, values: pl.Series) -> bool:
-    is_large = ((values.abs() >= _EXACT) & values.is_finite() & ~text.str.contains("[eE]")).fill_null(value=False)
+    is_large = ((values.abs() >= _EXACT) & values.is_finite() & ~text.str.contains("[eE]")).fill_null(
+        value=False
+    )
     if not is_large.any():
         return True
-    large = pl.DataFrame([text.filter(is_large).alias("text"), values.filter(is_large).alias("value")]).unique()
+    large = pl.DataFrame(
+        [text.filter(is_large).alias("text"), values.filter(is_large).alias("value")]
+    ).unique()
     return all(Decimal(cell) == Decimal(value) for cell, value in large.iter_rows())
 
 
