@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import orjson
 import polars as pl
-from models.features.rows import rows_to_frame
 
 from app.errors import ServiceError
 from app.schemas.predict import PredictRequest
@@ -27,6 +26,7 @@ from app.serving.metrics import ServingMetrics
 from app.serving.model_cache import LoadedEncoder, ModelCache, unavailable
 from app.serving.row_cache import RowCache
 from models.errors import BundleError, RootstockModelError
+from models.features.rows import rows_to_frame
 from models.features.schema import ROW_COLUMN
 from models.heads import FittedHead
 from models.predictor import PredictionBatch
@@ -71,6 +71,10 @@ class PredictionService:
             num_threads=inference_threads, metrics=self._metrics, max_waiting=max_waiting
         )
         self._max_rows = max_rows
+
+    @property
+    def metrics(self) -> ServingMetrics:
+        return self._metrics
 
     def start(self) -> None:
         self._lane.start()

@@ -44,7 +44,7 @@ class SnapshotRows:
         if self._frame is not None:
             return self._frame[rows]
         distinct, places = np.unique(rows, return_inverse=True)
-        matching = pl.scan_parquet(self._path).filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
+        matching = pl.scan_parquet(self._path, glob=False).filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
         found = _read(matching.sort(ROW_COLUMN).select(self._columns))
         return found[places]
 
@@ -91,7 +91,7 @@ class RowCache:
 
     def _load_index(self, workspace_id: str, digest: str) -> tuple[KeyIndex, int]:
         path = self._path(workspace_id, digest)
-        keys = _read(pl.scan_parquet(path).sort(ROW_COLUMN).select(KEY_COLUMN)).to_series()
+        keys = _read(pl.scan_parquet(path, glob=False).sort(ROW_COLUMN).select(KEY_COLUMN)).to_series()
         index = KeyIndex(keys)
         return index, index.num_bytes
 
@@ -99,7 +99,7 @@ class RowCache:
         self, workspace_id: str, digest: str, columns: tuple[str, ...]
     ) -> tuple[SnapshotRows, int]:
         path = self._path(workspace_id, digest)
-        scan = pl.scan_parquet(path)
+        scan = pl.scan_parquet(path, glob=False)
         num_rows = int(_read(scan.select(pl.len())).item())
         sample = _read(scan.select(columns).head(_SAMPLE_ROWS))
         estimated = sample.estimated_size() * num_rows // max(1, len(sample))
