@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rootstock_client import Client
 
 from benchmarks.machine import describe, machine, write_results
+from rootstock_client import Client
 
 HEADLINE = {"binary": "auc", "multiclass": "macro_auc", "regression": "r2"}
 NUM_PREDICTED_ROWS = 5
