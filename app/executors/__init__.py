@@ -1,0 +1,45 @@
+"""Where tasks run. A new executor is one file and one line here."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.executors.contract import (
+    Advanced,
+    Execution,
+    Executor,
+    Failed,
+    FinalReport,
+    Report,
+    Stopped,
+    Succeeded,
+    TaskSpec,
+)
+from app.executors.forkserver import ForkserverExecutor
+from app.executors.inline import InlineExecutor
+
+
+class ExecutorFactory(Protocol):
+    def __call__(self, *, num_threads: int = ..., registry: str = ...) -> Executor: ...
+
+
+EXECUTORS: dict[str, ExecutorFactory] = {
+    "forkserver": ForkserverExecutor,
+    "inline": InlineExecutor,
+}
+
+__all__ = [
+    "EXECUTORS",
+    "Advanced",
+    "Execution",
+    "Executor",
+    "ExecutorFactory",
+    "Failed",
+    "FinalReport",
+    "ForkserverExecutor",
+    "InlineExecutor",
+    "Report",
+    "Stopped",
+    "Succeeded",
+    "TaskSpec",
+]

@@ -1,0 +1,193 @@
+"""Fit heads of one encoder: one or many targets, one pass over the rows per view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from app.jobs.champions import compare_with_champion
+from app.jobs.contract import AbandonedStatus, Task
+from app.jobs.gate import champion_of, judge, move_aliases
+from app.jobs.labelled_rows import target_data
+from app.jobs.snapshots import load_encoder, read_snapshot
+from app.schemas.payloads import FinetunePayload
+from models.errors import InputError
+from models.features.schema import TableSchema
+from models.features.snapshot import Snapshot
+from models.heads import HeadConfig
+from models.training.finetuning import fit_heads
+from models.training.targets import HeadFailure, HeadResult, TargetData
+from storage.artifacts.manifest import put_bundle
+from storage.errors import NotFound
+from storage.orm import Head, Job, LabelSet, Target
+from storage.orm.base import JsonObject
+from storage.unit_of_work import UnitOfWork
+
+_HEAD_CONFIG: TypeAdapter[HeadConfig] = TypeAdapter(HeadConfig)
+
+
+@dataclass(frozen=True)
+class _ToFit:
+    """A head of the payload with the rows it is pinned to, and the champion it has to face."""
+
+    head: Head
+    target: Target
+    label_set: LabelSet
+    champion: Head | None
+
+
+class FinetuneJob:
+    """A published fine-tune makes its heads `ready` or `failed`, one by one, and moves aliases by the gate's rule.
+
+    A target that cannot be fitted fails its own head; the job fails only when no head could be fitted.
+    """
+
+    kind = "finetune"
+
+    def run(self, task: Task) -> JsonObject:
+        payload = FinetunePayload.model_validate(task.payload)
+        wanted = _heads_to_fit(task, payload)
+        bundle = load_encoder(task, payload.encoder_id)
+        snapshot, schema = read_snapshot(task, payload.table_id, payload.snapshot_id, payload.schema_version)
+        failures: dict[str, HeadFailure] = {}
+        targets = [
+            data
+            for to_fit in wanted
+            if (data := _labels(task, snapshot, schema, to_fit, payload, failures)) is not None
+        ]
+        results = fit_heads(
+            bundle,
+            snapshot.read([column.name for column in bundle.schema.encoded]),
+            targets,
+            _HEAD_CONFIG.validate_python(payload.head),
+            seed=payload.labels.seed,
+            max_seconds=payload.max_seconds,
+            progress=task.progress,
+            should_stop=task.should_stop,
+        )
+        fitted = {result.name: result for result in results if isinstance(result, HeadResult)}
+        failures.update({result.name: result for result in results if isinstance(result, HeadFailure)})
+        if not fitted:
+            raise _nothing_fitted(failures)
+        heads = [
+            _failed(to_fit, failures[to_fit.target.name])
+            if to_fit.target.name in failures
+            else _stored(task, to_fit, fitted[to_fit.target.name])
+            for to_fit in wanted
+        ]
+        return {"heads": heads}
+
+    def publish(self, uow: UnitOfWork, job: Job, result: JsonObject) -> JsonObject:
+        payload = FinetunePayload.model_validate(job.payload)
+        return {"heads": [_publish_head(uow, job, entry, payload.alias) for entry in result["heads"]]}
+
+    def abandon(self, uow: UnitOfWork, job: Job, status: AbandonedStatus, error: JsonObject | None) -> None:
+        for head in FinetunePayload.model_validate(job.payload).heads:
+            uow.heads.mark_failed(head.head_id, status, error)
+
+
+def _heads_to_fit(task: Task, payload: FinetunePayload) -> list[_ToFit]:
+    """The payload's heads, without those of targets that were deleted while the job waited."""
+    found = []
+    with task.database.reading() as uow:
+        for wanted in payload.heads:
+            head = uow.heads.get(wanted.head_id)
+            target = uow.targets.get(wanted.target_id)
+            label_set = uow.label_sets.get(wanted.label_set_id)
+            if head is not None and target is not None and label_set is not None:
+                found.append(_ToFit(head, target, label_set, champion_of(uow, target.id)))
+    if not found:
+        raise NotFound("All targets of this fine-tune were deleted while it waited.", code="target_not_found")
+    return found
+
+
+def _labels(
+    task: Task,
+    snapshot: Snapshot,
+    schema: TableSchema,
+    to_fit: _ToFit,
+    payload: FinetunePayload,
+    failures: dict[str, HeadFailure],
+) -> TargetData | None:
+    try:
+        return target_data(
+            task, snapshot, schema, to_fit.head, to_fit.target, to_fit.label_set, payload.labels
+        )
+    except InputError as error:  # one target's labels are no reason to keep the others waiting
+        failures[to_fit.target.name] = HeadFailure(to_fit.target.name, error.code, error.message)
+        return None
+
+
+def _stored(task: Task, to_fit: _ToFit, result: HeadResult) -> JsonObject:
+    bundle = put_bundle(task.store, task.workspace_id, result.to_files(), kind="head")
+    comparison = compare_with_champion(task, to_fit.head, to_fit.champion, result)
+    return {
+        "head_id": to_fit.head.id,
+        "target": to_fit.target.name,
+        "manifest_digest": bundle.digest,
+        "artifacts": bundle.digests,
+        "kind": result.head.kind,
+        "metrics": result.metrics,
+        "baselines": result.baselines,
+        "verdict": result.verdict,
+        "beats_constant": result.beats_constant,
+        "comparison": comparison,
+        "report": {**result.report, "warnings": result.warnings, "champion": comparison},
+    }
+
+
+def _failed(to_fit: _ToFit, failure: HeadFailure) -> JsonObject:
+    error = {"code": failure.code, "message": failure.message}
+    return {"head_id": to_fit.head.id, "target": to_fit.target.name, "error": error}
+
+
+def _nothing_fitted(failures: dict[str, HeadFailure]) -> InputError:
+    messages = dict.fromkeys(f"{name}: {failure.message}" for name, failure in failures.items())
+    codes = {failure.code for failure in failures.values()}
+    code = codes.pop() if len(codes) == 1 else "no_head_fitted"
+    return InputError(" ".join(messages), code=code, num_targets=len(failures))
+
+
+def _publish_head(uow: UnitOfWork, job: Job, entry: JsonObject, wanted_alias: str | None) -> JsonObject:
+    head = uow.heads.get(entry["head_id"])
+    target = None if head is None else uow.targets.get(head.target_id)
+    if head is None or target is None:
+        reason = "The target was deleted meanwhile."
+        gone = {"target": entry["target"], "version": None, "status": "deleted"}
+        return {**gone, "alias": None, "aliases": [], "alias_reason": reason}
+    outcome: JsonObject = {"target": target.name, "version": head.version, "alias": None, "aliases": []}
+    if "error" in entry:
+        uow.heads.mark_failed(head.id, "failed", entry["error"])
+        return {
+            **outcome,
+            "status": "failed",
+            "alias_reason": "The head could not be fitted.",
+            "error": entry["error"],
+        }
+    champion = champion_of(uow, target.id)
+    head = uow.heads.publish(
+        head.id,
+        entry["manifest_digest"],
+        sum(num_bytes for _, num_bytes in entry["artifacts"]),
+        entry["metrics"],
+        entry["baselines"],
+        entry["verdict"],
+        entry["report"],
+        entry["kind"],
+    )
+    for digest, num_bytes in entry["artifacts"]:
+        uow.artifacts.add(job.workspace_id, digest, num_bytes, head.id)
+    verdict = judge(target, entry["metrics"], entry["beats_constant"], champion, entry["comparison"])
+    moved = move_aliases(uow, target, head, wanted_alias, verdict, actor=job.id)
+    return {
+        **outcome,
+        "status": "ready",
+        "metrics": {
+            name: metric.get("value") for name, metric in entry["metrics"].items() if isinstance(metric, dict)
+        },
+        "verdict": entry["verdict"],
+        "alias": wanted_alias if wanted_alias in moved else next(iter(moved), None),
+        "aliases": moved,
+        "alias_reason": verdict.reason,
+    }
