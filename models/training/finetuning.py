@@ -1,7 +1,284 @@
-"""Fine-tuning: labels of one target or many, to judged heads, with one encoder pass per distinct view."""
+"""Fine-tuning: labels of one target or many, to judged heads, with one encoder pass per distinct view.
+
+Shape letters: `n` labels of a target, `F` row features of a view, `h` hold-out rows.
+"""
 
 from __future__ import annotations
 
-from models.training.targets import HeadFailure, HeadResult, TargetData
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-__all__ = ["HeadFailure", "HeadResult", "TargetData"]
+import numpy as np
+import polars as pl
+import torch
+
+from models.bundle import EncoderBundle
+from models.errors import InputError, Interrupted
+from models.evaluation.comparison import PairedComparison
+from models.evaluation.leaks import find_leaks
+from models.features.schema import ColumnSchema, Role, Task
+from models.heads import HeadConfig
+from models.heads.folds import Folds, divide
+from models.heads.prediction import FloatArray, IndexArray
+from models.heads.problem import HeadFit, HeadProblem, Pace
+from models.progress import Progress, ShouldStop, never_stop, no_progress
+from models.training.baselines import (
+    BaselineOutputs,
+    BoostedBaseline,
+    RawColumns,
+    head_outputs,
+    linear_baseline,
+)
+from models.training.budget import Plan, plan_rows
+from models.training.fingerprint import encoder_fingerprint
+from models.training.judging import Bench, judge_head
+from models.training.labels import CheckedLabels, check_labels
+from models.training.targets import HeadFailure, HeadResult, JsonObject, TargetData
+from models.training.view_features import ViewFeatures, ViewSample, compute_features
+
+__all__ = ["HeadFailure", "HeadResult", "TargetData", "fit_heads"]
+
+_STEPS_PER_TARGET = 3  # the head, the linear baseline, the boosted baseline
+
+
+def fit_heads(
+    bundle: EncoderBundle,
+    frame: pl.DataFrame,
+    targets: Sequence[TargetData],
+    config: HeadConfig,
+    *,
+    seed: int,
+    max_seconds: float,
+    progress: Progress = no_progress,
+    should_stop: ShouldStop = never_stop,
+    baselines: bool = True,
+) -> list[HeadResult | HeadFailure]:
+    """Fit and judge one head per target, in the order of `targets`; a target that cannot be fitted fails alone.
+
+    `frame` is the snapshot (or any frame whose row positions `targets` name). `max_seconds` is kept by using fewer
+    labels, folds and baselines, each said in the result's warnings; it is no hard limit. Labels of the evaluation
+    part are never fitted. The same labels, seed and threads give the same heads, as long as time suffices.
+
+    Raises:
+        Interrupted: `should_stop` said so; there are no partial results.
+    """
+    session = _Session(
+        bundle,
+        frame,
+        config,
+        seed,
+        baselines,
+        Pace(time.monotonic() + max_seconds, progress, should_stop),
+        len(targets),
+    )
+    found: list[HeadResult | HeadFailure | None] = [None] * len(targets)
+    by_view: dict[tuple[str, ...], list[int]] = {}
+    checked: dict[int, CheckedLabels] = {}
+    for position, target in enumerate(targets):
+        try:
+            checked[position] = check_labels(target, len(frame), np.random.default_rng([seed, 1]))
+            by_view.setdefault(target.view, []).append(position)
+        except InputError as error:
+            found[position] = HeadFailure(target.name, error.code, error.message)
+    for view, positions in by_view.items():
+        session.fit_view(
+            view, [(position, targets[position], checked[position]) for position in positions], found
+        )
+    return [result for result in found if result is not None]
+
+
+@dataclass(slots=True)
+class _Session:
+    """One call of `fit_heads`: what its steps share."""
+
+    bundle: EncoderBundle
+    frame: pl.DataFrame
+    config: HeadConfig
+    seed: int
+    baselines: bool
+    pace: Pace
+    num_left: int
+    fingerprint: str = field(init=False)
+    num_steps: int = field(init=False)
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        self.fingerprint = encoder_fingerprint(self.bundle)
+        self.num_steps = self.num_left * _STEPS_PER_TARGET
+
+    def fit_view(
+        self,
+        view: tuple[str, ...],
+        todo: list[tuple[int, TargetData, CheckedLabels]],
+        found: list[HeadResult | HeadFailure | None],
+    ) -> None:
+        """Fit all targets of one view; features are computed once for the union of their rows, if that fits."""
+        sample = ViewSample.of(self.bundle, view)
+        plans = []
+        for position, target, checked in todo:
+            share = self.pace.seconds_left / max(self.num_left, 1)
+            plan = plan_rows(checked, target.task, sample, share, np.random.default_rng([self.seed, 2]))
+            plans.append((position, target, plan))
+        union = np.unique(np.concatenate([plan.rows for _, _, plan in plans]))
+        shared = self._features(sample, union) if len(union) <= sample.max_rows else None
+        for position, target, plan in plans:
+            self._say(f"{target.name}: fitting")
+            features = shared if shared is not None else self._features(sample, np.sort(plan.rows))
+            found[position] = self._fit_target(target, plan, sample, features)
+            self.num_left -= 1
+
+    def _features(self, sample: ViewSample, rows: IndexArray) -> ViewFeatures:
+        def advance(done: int) -> None:
+            self._say(f"row features: {done:,} of {len(rows):,} rows")
+
+        return compute_features(self.bundle, self.frame, sample, rows, advance)
+
+    def _fit_target(
+        self, target: TargetData, plan: Plan, sample: ViewSample, features: ViewFeatures
+    ) -> HeadResult | HeadFailure:
+        columns = [column for column in self.bundle.schema.encoded if column.name not in target.view]
+        fitted, holdout = plan.fitted, plan.holdout
+        labelled = (
+            self.frame.select([column.name for column in columns])[fitted.rows] if columns else pl.DataFrame()
+        )
+        warnings = [
+            *plan.warnings,
+            *find_leaks(labelled, [c.name for c in columns], fitted.labels, target.task),
+        ]
+        pace = replace(self.pace, deadline=time.monotonic() + self.pace.seconds_left / max(self.num_left, 1))
+        folds = divide(
+            fitted.labels,
+            target.task,
+            generator=np.random.default_rng([self.seed, 3]),
+            groups=self._groups(fitted.rows),
+            max_rows=plan.max_fold_rows,
+        )
+        folds, more = plan.limit(folds)
+        problem = HeadProblem(
+            task=target.task,
+            classes=target.classes,
+            view=target.view,
+            encoder_fingerprint=self.fingerprint,
+            features=features.at(fitted.rows),
+            scaling=sample.scaling,
+            labels=fitted.labels,
+            weights=fitted.weights,
+            folds=folds,
+            pace=pace,
+        )
+        try:
+            fit = self.config.fit(problem)
+        except InputError as error:
+            self.step += _STEPS_PER_TARGET
+            return HeadFailure(target.name, error.code, error.message)
+        warnings += [*more, *fit.warnings]
+        held_out = features.at(holdout.rows)
+        rivals = self._baselines(target, problem, sample, columns, plan, held_out, warnings)
+        return self._result(target, plan, fit, folds, held_out, rivals, warnings)
+
+    def _baselines(
+        self,
+        target: TargetData,
+        problem: HeadProblem,
+        sample: ViewSample,
+        columns: list[ColumnSchema],
+        plan: Plan,
+        held_out: torch.Tensor,
+        warnings: list[str],
+    ) -> dict[str, BaselineOutputs]:
+        self.step += 1
+        found: dict[str, BaselineOutputs] = {}
+        if not self.baselines or not columns:
+            self.step += 2
+            return found
+        linear_name = "ridge" if target.task is Task.REGRESSION else "logistic"
+        self._say(f"{target.name}: {linear_name} baseline")
+        if problem.pace.seconds_left > 0.0:
+            found[linear_name] = linear_baseline(problem, sample.is_raw, held_out)
+        else:
+            warnings.append(f"the {linear_name} baseline was left out: the time was used up")
+        self.step += 1
+        self._say(f"{target.name}: LightGBM baseline")
+        if problem.pace.seconds_left > 0.0:
+            rows = np.concatenate([plan.fitted.rows, plan.holdout.rows])
+            table = RawColumns.of(self.frame.select([column.name for column in columns])[rows], columns)
+            boosted = BoostedBaseline(problem, table, seed=self.seed, num_threads=torch.get_num_threads())
+            outputs = boosted.fit(problem.pace)
+            if isinstance(outputs, str):
+                warnings.append(f"the LightGBM baseline was left out: {outputs}")
+            else:
+                found["lightgbm"] = outputs
+                warnings += outputs.warnings
+        else:
+            warnings.append("the LightGBM baseline was left out: the time was used up")
+        self.step += 1
+        return found
+
+    def _result(
+        self,
+        target: TargetData,
+        plan: Plan,
+        fit: HeadFit,
+        folds: Folds | None,
+        held_out: torch.Tensor,
+        rivals: dict[str, BaselineOutputs],
+        warnings: list[str],
+    ) -> HeadResult:
+        folded = None if folds is None else plan.fitted.at(folds.rows)
+        bench = Bench.of(target.task, folded, plan.holdout, seen=target.seen_in_pretraining)
+        outputs: FloatArray | None = head_outputs(fit.head, held_out) if len(held_out) else None
+        judgement = judge_head(bench, fit.out_of_fold, outputs, rivals)
+        if target.seen_in_pretraining:
+            warnings.append(bench.reasons[0])
+        report: JsonObject = {
+            **fit.report,
+            "num_labels": plan.num_labels,
+            "num_fitted": len(plan.fitted),
+            "num_holdout": len(plan.holdout),
+            "seen_in_pretraining": target.seen_in_pretraining,
+            "not_reported": list(bench.reasons),
+            "comparisons": {name: _comparison_json(found) for name, found in judgement.comparisons.items()},
+        }
+        return HeadResult(
+            target.name,
+            fit.head,
+            judgement.metrics,
+            judgement.baselines,
+            judgement.verdict,
+            warnings,
+            judgement.beats_constant,
+            report,
+            judgement.judged,
+        )
+
+    def _groups(self, rows: IndexArray) -> IndexArray | None:
+        """Group number of each row, where the table has groups: rows of one group share a fold."""
+        names = [
+            column.name
+            for column in self.bundle.schema.with_role(Role.GROUP)
+            if column.name in self.frame.columns
+        ]
+        if not names:
+            return None
+        groups = self.frame.select(names)[rows].select(pl.struct(names).rank("dense"))
+        return groups.to_series().to_numpy().astype(np.int64)
+
+    def _say(self, message: str) -> None:
+        """Raises: Interrupted once the caller asked to stop."""
+        if self.pace.should_stop():
+            raise Interrupted(
+                "stopped while fitting heads; nothing was published, ask for the fine-tune again"
+            )
+        self.pace.progress(self.step, self.num_steps, message)
+
+
+def _comparison_json(found: PairedComparison) -> JsonObject:
+    return {
+        "metric": found.metric,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "n": found.num_rows,
+        "reason": found.reason,
+    }

@@ -1,0 +1,52 @@
+"""One plain sentence on what the encoder is worth to a head, from paired differences with its baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.evaluation.comparison import METRIC_WORDS, POINTS, PairedComparison
+from models.evaluation.judged import Part
+
+BASELINE_WORDS = {
+    "lightgbm": "LightGBM",
+    "logistic": "logistic regression on raw features",
+    "ridge": "ridge on raw features",
+}
+_PART_WORDS = {"out_of_fold": "out of fold", "holdout": "on the hold-out"}
+
+
+def verdict_sentence(comparisons: Mapping[str, PairedComparison], part: Part, *, beats_constant: bool) -> str:
+    """Against the baseline that does best, that is where the head's lead is smallest.
+
+    >>> gain = PairedComparison("auc", 500, 0.018, 0.009, 0.027)
+    >>> verdict_sentence({"lightgbm": gain}, "out_of_fold", beats_constant=True)
+    'The encoder adds 1.8 ± 0.9 AUC points over LightGBM with these labels (500 labels, out of fold).'
+    """
+    known = {name: found for name, found in comparisons.items() if found.difference is not None}
+    if not beats_constant:
+        return (
+            "With these labels the head is not shown to be better than a constant predictor; "
+            "send more labels before relying on it."
+        )
+    if not known:
+        reason = next(
+            (found.reason for found in comparisons.values() if found.reason), "no baseline was fitted"
+        )
+        return f"What the encoder adds with these labels cannot be said: {reason}."
+    name, closest = min(known.items(), key=lambda item: item[1].difference or 0.0)
+    assert closest.difference is not None and closest.low is not None and closest.high is not None  # noqa: PT018
+    reach = (closest.high - closest.difference) * POINTS
+    metric = METRIC_WORDS[closest.metric]
+    rival = BASELINE_WORDS.get(name, name)
+    basis = f"({closest.num_rows:,} labels, {_PART_WORDS[part]})"
+    if closest.low > 0.0:
+        return f"The encoder adds {closest.difference * POINTS:.1f} ± {reach:.1f} {metric} points over {rival} with these labels {basis}."
+    if closest.high < 0.0:
+        return (
+            f"The encoder does not help here: {rival} is {-closest.difference * POINTS:.1f} ± {reach:.1f} {metric} "
+            f"points better with these labels {basis}."
+        )
+    return (
+        f"The encoder does not clearly help here: {closest.difference * POINTS:+.1f} ± {reach:.1f} {metric} points "
+        f"against {rival} with these labels {basis}."
+    )
