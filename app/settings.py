@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.artifacts import ArtifactStoreConfig, LocalStoreConfig
@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     allowed_hosts: CommaSeparated = ()  # Host headers besides loopback; `*.example.com` matches subdomains
     allowed_origins: CommaSeparated = ()  # Origins besides the service's own, as `https://app.example.com`
 
+    url: str | None = None  # the service the command line talks to; by default the one of this home
+    key: SecretStr | None = None  # the key it shows; by default the admin key of this home
+
     embedded_worker: bool = True
     executor: str = "forkserver"  # a name of app.executors
     worker_slots: int = Field(default=1, ge=1)
@@ -64,6 +67,9 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=30.0, gt=0)
     heartbeat_s: float = Field(default=5.0, gt=0)
     events_poll_s: float = Field(default=0.25, gt=0)
+
+    url: str | None = None  # of the service the command line talks to, if not the one on this home
+    key: SecretStr | None = None  # that the command line uses, if not the one in `admin_key_file`
 
     max_upload_bytes: int = Field(default=4 * GIB, ge=1)
     max_body_bytes: int = Field(default=32 * MIB, ge=1024)  # JSON bodies

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
+from app.schemas.principal import Principal
+from app.services.aliases import AliasService
+from app.services.api_keys import KeyService
+from app.services.columns import ColumnService
+from app.services.encoders import EncoderService
+from app.services.event_tail import EventTail
+from app.services.heads import HeadService
+from app.services.housekeeping import Housekeeper
+from app.services.jobs import JobService
+from app.services.labels import LabelService
+from app.services.tables import TableService
+from app.services.targets import TargetService
+from app.services.workspaces import ensure_first_key
+from app.serving.catalog import Catalog
+from app.serving.metrics import ServingMetrics
+from app.serving.predictions import PredictionService
 from app.settings import Settings
 from storage import migrate
 from storage.artifacts import ArtifactStore
@@ -13,14 +32,52 @@ from storage.engine import Database
 
 @dataclass(frozen=True)
 class Container:
-    """What a process needs to serve or to work; `close` when the process ends."""
+    """What a process needs to serve or to work. Threads start with `start` only; `close` when the process ends.
+
+    `first_key` is the text of the admin key if this process made it; show it to a terminal, nowhere else.
+    """
 
     settings: Settings
     database: Database
     store: ArtifactStore
+    registry: CollectorRegistry
+    catalog: Catalog
+    predictions: PredictionService
+    events: EventTail
+    housekeeper: Housekeeper
+    tables: TableService
+    columns: ColumnService
+    encoders: EncoderService
+    targets: TargetService
+    labels: LabelService
+    heads: HeadService
+    aliases: AliasService
+    jobs: JobService
+    keys: KeyService
+    first_key: str | None = None
+
+    def start(self) -> None:
+        """Start the threads of a serving process."""
+        self.catalog.start()
+        self.predictions.start()
+        self.events.start()
+        self.housekeeper.start()
+
+    def stop(self) -> None:
+        """Stop them; safe to call twice."""
+        self.events.stop()
+        self.predictions.stop()
+        self.housekeeper.stop()
+        self.catalog.stop()
 
     def close(self) -> None:
+        self.store.close()
         self.database.dispose()
+
+    def is_still_valid(self, principal: Principal) -> bool:
+        """Whether the key that authenticated earlier is neither revoked nor expired by now."""
+        key = self.catalog.current().key(principal.key_id)
+        return key is not None and (key.expires_at is None or key.expires_at > time.time())
 
 
 def _private_directory(path: Path) -> None:
@@ -32,12 +89,52 @@ def _private_directory(path: Path) -> None:
 def build_container(settings: Settings, *, with_serving: bool = True) -> Container:
     """Prepare the home folder, migrate the database, open everything; starts no thread.
 
-    `with_serving` false leaves out the prediction path (a worker has no use for its caches).
+    `with_serving` false is for a process that only works: no key is made, and the caches of the prediction path
+    stay empty.
     """
     for path in (settings.home, settings.scratch_dir, settings.uploads_dir):
         _private_directory(path)
     migrate.upgrade(settings.database_url)
     database = Database.open(settings.database_url)
     database.check_schema()
+    first_key = ensure_first_key(database, settings.admin_key_file) if with_serving else None
     store = settings.artifacts.build()
-    return Container(settings=settings, database=database, store=store)
+    registry = CollectorRegistry()
+    metrics = ServingMetrics(registry)
+    catalog = Catalog(
+        database, poll_s=settings.catalog_poll_s, max_age_s=settings.catalog_max_age_s, metrics=metrics
+    )
+    predictions = PredictionService(
+        catalog,
+        store,
+        inference_threads=settings.inference_threads,
+        model_cache_bytes=settings.model_cache_bytes,
+        row_cache_bytes=settings.row_cache_bytes,
+        metrics=metrics,
+    )
+    return Container(
+        settings=settings,
+        database=database,
+        store=store,
+        registry=registry,
+        catalog=catalog,
+        predictions=predictions,
+        events=EventTail(database, poll_s=settings.events_poll_s, max_followers=settings.max_event_streams),
+        housekeeper=Housekeeper(
+            database, store, uploads=settings.uploads_dir, idempotency_ttl_s=settings.idempotency_ttl_s
+        ),
+        tables=TableService(database, store, max_upload_bytes=settings.max_upload_bytes),
+        columns=ColumnService(database, store),
+        encoders=EncoderService(
+            database, scratch=settings.scratch_dir, min_free_bytes=settings.min_free_disk_bytes
+        ),
+        targets=TargetService(database, store),
+        labels=LabelService(
+            database, store, folder=settings.uploads_dir, max_labels=settings.max_labels_per_request
+        ),
+        heads=HeadService(database),
+        aliases=AliasService(database),
+        jobs=JobService(database),
+        keys=KeyService(database),
+        first_key=first_key,
+    )

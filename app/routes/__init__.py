@@ -1,0 +1,19 @@
+"""All routes: public ones, and those behind a key.
+
+A router joins `KEYED` and is closed to callers without a key; nothing is open unless it stands in `PUBLIC`.
+"""
+
+from app.routes import aliases, encoders, heads, jobs, keys, predict, probes, tables, targets
+
+PUBLIC = (probes.public_router,)
+KEYED = (probes.router,)
+KEYED_V1 = (
+    tables.router,
+    encoders.router,
+    targets.router,
+    heads.router,
+    aliases.router,
+    predict.router,
+    jobs.router,
+    keys.router,
+)

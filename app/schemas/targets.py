@@ -105,7 +105,7 @@ class LabelsRequest(RequestBody):
 
 
 class LabelsAccepted(AnswerBody):
-    """`accepted` labels are new, `replaced` ones had another version before; both may be `unmatched`."""
+    """`accepted` counts all labels that were taken; the `replaced` and the `unmatched` ones are among them."""
 
     accepted: int
     replaced: int

@@ -7,8 +7,11 @@ from app.schemas.principal import Principal
 from app.schemas.tables import ColumnBody, ColumnChange, ColumnsPatch, ColumnsPatched, StaleEncoder
 from app.services.lookup import current_schema, encoder_schema, ready_table
 from app.services.views import stale_reason
-from models.features.kinds import check_kind
-from models.features.schema import ColumnSchema, Role, TableSchema
+from models.features.kinds import check_roles, infer_schema
+from models.features.schema import ColumnOverride, ColumnSchema, Role, TableSchema
+from models.features.snapshot import ROWS_FILE, Snapshot
+from storage.artifacts import ArtifactStore
+from storage.artifacts.manifest import bundle_path
 from storage.engine import Database
 
 _FIXED_ROLES = {
@@ -20,19 +23,23 @@ _FIXED_ROLES = {
 
 
 class ColumnService:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, store: ArtifactStore) -> None:
         self._database = database
+        self._store = store
 
     def patch(self, principal: Principal, table_name: str, wanted: ColumnsPatch) -> ColumnsPatched:
         """Change columns; encoders keep serving, those that do not fit any more are named.
 
         Raises: InvalidRequest `unknown_column`, `role_is_fixed`; SchemaError for a kind that the stored values
-            cannot have; ResourceConflict `table_not_ready`.
+            cannot have, or roles that do not go together; ResourceConflict `table_not_ready`; Conflict
+            `schema_version_conflict` when somebody else changed columns meanwhile.
         """
-        with self._database.writing() as uow:
-            table, _ = ready_table(uow, principal, table_name)
+        with self._database.reading() as uow:
+            table, snapshot = ready_table(uow, principal, table_name)
             before = current_schema(uow, table)
-            after = changed_schema(before, wanted.columns)
+        path = bundle_path(self._store, principal.workspace_id, snapshot.manifest_digest, ROWS_FILE)
+        after = changed_schema(before, wanted.columns, Snapshot(path))
+        with self._database.writing() as uow:
             if after != before:
                 rows = [column.model_dump(mode="json") for column in after.columns]
                 table = uow.tables.set_columns(table, table.schema_version + 1, rows)
@@ -49,19 +56,22 @@ class ColumnService:
                 if encoder.status in ("pretraining", "ready")
                 and (reason := stale_reason(encoder_schema(uow, encoder), after)) is not None
             ]
-            used = {
+            targets = {
                 target.column_name: target.name for target in uow.targets.list(table.id) if target.column_name
             }
         return ColumnsPatched(
             schema_version=table.schema_version,
             columns=[ColumnBody.model_validate(column) for column in after.columns],
             stale=stale,
-            warnings=_target_warnings(before, after, used),
+            warnings=_target_warnings(before, after, targets),
         )
 
 
-def changed_schema(schema: TableSchema, changes: dict[str, ColumnChange]) -> TableSchema:
-    """`schema` with the changes; equal to it when they change nothing."""
+def changed_schema(schema: TableSchema, changes: dict[str, ColumnChange], snapshot: Snapshot) -> TableSchema:
+    """`schema` with the changes; equal to it when they change nothing. Kinds are held against the stored values.
+
+    Raises: InvalidRequest, SchemaError.
+    """
     unknown = sorted(changes.keys() - set(schema.names))
     if unknown:
         raise InvalidRequest(
@@ -69,29 +79,38 @@ def changed_schema(schema: TableSchema, changes: dict[str, ColumnChange]) -> Tab
             code="unknown_column",
             details={"columns": unknown[:20]},
         )
-    columns = tuple(
-        _changed(column, changes[column.name]) if column.name in changes else column
-        for column in schema.columns
+    kinds = {
+        name: ColumnOverride(kind=change.kind)
+        for name, change in changes.items()
+        if change.kind is not None and change.kind is not schema[name].kind
+    }
+    rekinded = (
+        infer_schema(snapshot.read(sorted(kinds), with_row_ids=False), kinds)
+        if kinds
+        else TableSchema(columns=())
     )
-    return TableSchema(columns=columns)
+    columns = []
+    for column in schema.columns:
+        role = _changed_role(column, changes[column.name].role) if column.name in changes else column.role
+        source = rekinded[column.name] if column.name in kinds else column
+        columns.append(source.model_copy(update={"role": role}))
+    changed = TableSchema(columns=tuple(columns))
+    check_roles(changed)
+    return changed
 
 
-def _changed(column: ColumnSchema, change: ColumnChange) -> ColumnSchema:
-    update: dict[str, object] = {}
-    if change.role is not None and change.role is not column.role:
-        for role in (column.role, change.role):
-            if role in _FIXED_ROLES:
-                raise InvalidRequest(
-                    f"The role of {column.name!r} cannot change from {column.role} to {change.role}: "
-                    f"{_FIXED_ROLES[role]}. Register the file again with that role.",
-                    code="role_is_fixed",
-                    details={"column": column.name},
-                )
-        update["role"] = change.role
-    if change.kind is not None and change.kind is not column.kind:
-        check_kind(column.name, change.kind, column.storage_type)
-        update.update(kind=change.kind, kind_source="override", evidence=f"set by request; was {column.kind}")
-    return column.model_copy(update=update) if update else column
+def _changed_role(column: ColumnSchema, role: Role | None) -> Role:
+    if role is None or role is column.role:
+        return column.role
+    for fixed in (column.role, role):
+        if fixed in _FIXED_ROLES:
+            raise InvalidRequest(
+                f"The role of {column.name!r} cannot change from {column.role} to {role}: {_FIXED_ROLES[fixed]}. "
+                "Register the file again with that role.",
+                code="role_is_fixed",
+                details={"column": column.name},
+            )
+    return role
 
 
 def _target_warnings(before: TableSchema, after: TableSchema, targets: dict[str, str]) -> list[str]:

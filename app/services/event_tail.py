@@ -57,16 +57,19 @@ class EventTail:
         """Streams end by themselves when the process does."""
         return self._stopping
 
+    def check_room(self) -> None:
+        """Raises: TooManyRequests when as many follow as are allowed."""
+        if len(self._listeners) >= self._max_followers:
+            raise TooManyRequests(
+                f"{self._max_followers} event streams are open, as many as are allowed; poll "
+                "/v1/jobs/{id}/events?after= instead, or try again later.",
+                code="too_many_streams",
+                retry_after_s=5.0,
+            )
+
     def follow(self, job_id: str, listener: Listener) -> int:
-        """Start to call `listener`; returns the token for `unfollow`. Raises: TooManyRequests."""
+        """Start to call `listener`; returns the token for `unfollow`."""
         with self._lock:
-            if len(self._listeners) >= self._max_followers:
-                raise TooManyRequests(
-                    f"{self._max_followers} event streams are open, as many as are allowed; poll "
-                    "/v1/jobs/{id}/events?after= instead, or try again later.",
-                    code="too_many_streams",
-                    retry_after_s=5.0,
-                )
             if self._position is None:
                 with self._database.reading() as uow:
                     self._position = uow.jobs.last_event_id()

@@ -26,7 +26,8 @@ from app.schemas.tables import (
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
 from app.services.lookup import current_schema, ready_table, table_of
 from models.features.reading import ReadOptions, Sniffed
-from models.features.schema import Role, TableSchema
+from models.features.schema import Role
+from models.features.snapshot import PROFILE_FILE
 from storage.artifacts import ArtifactStore
 from storage.artifacts.manifest import bundle_path
 from storage.engine import Database
@@ -34,8 +35,6 @@ from storage.errors import Conflict, NotFound
 from storage.ids import new_id
 from storage.orm import Snapshot, Table
 from storage.unit_of_work import UnitOfWork
-
-PROFILE_FILE = "profile.json"
 
 
 @dataclass(frozen=True)
@@ -236,8 +235,3 @@ def _check_columns(wanted: RegisterRequest, sniffed: Sniffed) -> None:
             '{"<name>": {"role": "time"}}.',
             code="invalid_time_split",
         )
-
-
-def schema_columns(schema: TableSchema) -> list[dict[str, object]]:
-    """A schema as rows of a schema version, in order."""
-    return [column.model_dump(mode="json") for column in schema.columns]

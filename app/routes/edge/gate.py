@@ -10,6 +10,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +28,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 MULTIPART_OVERHEAD_BYTES = MIB  # form fields and part headers around the file
+DRAIN_S = 5.0
 _ANY_ADDRESS = ("0.0.0.0", "::", "[::]", "")
 
 
@@ -86,30 +88,49 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdigit() else host
 
 
-def _bounded(receive: Receive, headers: Headers, max_bytes: int) -> Receive:
-    """`receive` that raises TooLarge as soon as a body is, or says it will be, larger than `max_bytes`."""
-    received = 0
-    declared = headers.get("content-length", "")
+class BoundedBody:
+    """A request's body, no larger than `max_bytes`, of which the rest is taken in when nobody wants it."""
 
-    def refuse() -> TooLarge:
-        return TooLarge(
-            f"The body is larger than the {max_bytes:,} bytes this route takes.",
-            code="body_too_large",
-            details={"max_bytes": max_bytes},
+    def __init__(self, receive: Receive, headers: Headers, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        declared = headers.get("content-length", "")
+        self._declared_bytes = int(declared) if declared.isdigit() else 0
+        self._num_bytes = 0
+        # A client that waits for "100 Continue" has sent nothing yet.
+        self._is_coming = "expect" not in headers and (
+            self._declared_bytes > 0 or "transfer-encoding" in headers
         )
 
-    async def bounded() -> Message:
-        nonlocal received
-        if declared.isdigit() and int(declared) > max_bytes:
-            raise refuse()
-        message = await receive()
+    async def receive(self) -> Message:
+        """Raises: TooLarge as soon as the body is, or says it will be, too large."""
+        if self._declared_bytes > self._max_bytes:
+            raise self._refusal()
+        message = await self._receive()
         if message["type"] == "http.request":
-            received += len(message.get("body", b""))
-            if received > max_bytes:
-                raise refuse()
+            self._num_bytes += len(message.get("body", b""))
+        self._is_coming = bool(message.get("more_body", False))
+        if self._num_bytes > self._max_bytes:
+            raise self._refusal()
         return message
 
-    return bounded
+    async def drain(self) -> None:
+        """Read what the client is still sending, for a while: closing at once would reset the connection, and the
+        client might never see the answer that says why."""
+        with anyio.move_on_after(DRAIN_S):
+            while self._is_coming:
+                self._is_coming = bool((await self._receive()).get("more_body", False))
+
+    @property
+    def is_coming(self) -> bool:
+        return self._is_coming
+
+    def _refusal(self) -> TooLarge:
+        return TooLarge(
+            f"The body is larger than the {self._max_bytes:,} bytes this route takes.",
+            code="body_too_large",
+            details={"max_bytes": self._max_bytes},
+        )
 
 
 class Gate:
@@ -133,6 +154,7 @@ class Gate:
         status: int | None = None
         request_id = secrets.token_hex(8)
         headers = Headers(scope=scope)
+        body = BoundedBody(receive, headers, self._rules.max_bytes(headers))
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -142,13 +164,15 @@ class Gate:
                 for name, value in SECURITY_HEADERS.items():
                     answered.setdefault(name, value)
                 answered["X-Request-Id"] = request_id
+            elif body.is_coming and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await body.drain()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
         try:
             self._rules.check(headers)
-            await self._app(
-                scope, _bounded(receive, headers, self._rules.max_bytes(headers)), send_with_headers
-            )
+            await self._app(scope, body.receive, send_with_headers)
         except ServiceError as error:
             problem = to_problem(error)
             response = internal_response(scope, error) if problem is None else problem_response(problem)

@@ -38,7 +38,7 @@ _DETAILS = {
     413: "The request body is larger than this route takes.",
 }
 # Their messages quote what was received.
-_QUOTING_TYPES = frozenset({"union_tag_invalid", "json_invalid", "value_error", "assertion_error"})
+_QUOTING_TYPES = frozenset({"json_invalid", "assertion_error"})
 
 
 class FieldProblem(BaseModel):
@@ -77,7 +77,7 @@ def _rule(error: Mapping[str, Any]) -> str:
         return f"{context.get('discriminator')} must be one of {context.get('expected_tags')}"
     if error["type"] in _QUOTING_TYPES:
         return "the value breaks a rule of this field"
-    return str(error["msg"])
+    return str(error["msg"]).removeprefix("Value error, ")  # ours, which quote nothing
 
 
 def validation_problem(errors: Iterable[Mapping[str, Any]]) -> Response:

@@ -1,0 +1,111 @@
+"""The ASGI application: routes behind the gate, and the threads that live as long as it serves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
+from prometheus_client import CollectorRegistry
+from starlette.responses import HTMLResponse, Response
+
+from app.dependencies import authenticate
+from app.routes import KEYED, KEYED_V1, PUBLIC
+from app.routes.edge.gate import Gate, GateRules
+from app.routes.edge.metrics import HttpMetrics
+from app.routes.edge.openapi import DOCS_POLICY, build_openapi, docs_page
+from app.routes.edge.problems import install_problem_handlers
+from app.routes.edge.responses import json_response
+from app.wiring import Container
+from app.worker.supervisor import EMBEDDED_NICENESS, Worker
+
+DESCRIPTION = (
+    "One pretrained encoder per table; a light, versioned head for every target; predictions for all targets from "
+    "one encoder pass. Errors are RFC 9457 problem documents with a stable code."
+)
+
+
+def create_app(container: Container) -> FastAPI:
+    """The service on an open container; its threads run from the application's start to its stop.
+
+    The caller closes the container afterwards.
+    """
+    app = _routed_app()
+    http_registry = CollectorRegistry()
+    app.state.container = container
+    app.state.http_registry = http_registry
+    app.add_middleware(Gate, rules=GateRules.of(container.settings), metrics=HttpMetrics(http_registry))
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document without a container, as committed in docs/openapi.json."""
+    document: dict[str, Any] = _routed_app().openapi()
+    return document
+
+
+def _routed_app() -> FastAPI:
+    app = FastAPI(
+        title="Rootstock",
+        version=version("rootstock"),
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        lifespan=_lifespan,
+    )
+    install_problem_handlers(app)
+    for router in PUBLIC:
+        app.include_router(router)
+    closed = APIRouter(dependencies=[Depends(authenticate)])
+    for router in KEYED:
+        closed.include_router(router)
+    for router in KEYED_V1:
+        closed.include_router(router, prefix="/v1")
+    app.include_router(closed)
+    _serve_documents(app)
+    return app
+
+
+def _serve_documents(app: FastAPI) -> None:
+    """`/openapi.json` and `/docs`, public: they say what the source says."""
+    document = build_openapi(app)
+    page = docs_page(document)
+
+    def openapi_json() -> Response:
+        return json_response(document)
+
+    def docs() -> HTMLResponse:
+        return HTMLResponse(page, headers={"Content-Security-Policy": DOCS_POLICY})
+
+    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.add_api_route("/openapi.json", openapi_json, include_in_schema=False, response_model=None)
+    app.add_api_route("/docs", docs, include_in_schema=False, response_model=None)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    container: Container = app.state.container
+    await run_in_threadpool(container.start)
+    stop_worker = threading.Event()
+    worker: threading.Thread | None = None
+    if container.settings.embedded_worker:
+        embedded = Worker(container, num_slots=container.settings.worker_slots, niceness=EMBEDDED_NICENESS)
+        worker = threading.Thread(target=embedded.run, args=(stop_worker,), name="embedded-worker")
+        worker.start()
+    try:
+        yield
+    finally:
+        stop_worker.set()
+        if worker is not None:
+            await run_in_threadpool(worker.join)
+        await run_in_threadpool(container.stop)
+
+
+__all__ = ["create_app", "openapi_document"]

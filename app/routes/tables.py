@@ -1,0 +1,82 @@
+"""Tables: register, list, look at, change columns, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from app.dependencies import Parts, Reader, Writer
+from app.routes.edge.conditions import checked_key, route_of
+from app.routes.edge.responses import answer_response, problems
+from app.routes.edge.strict_json import JsonBody
+from app.routes.edge.uploads import Upload, receive_upload
+from app.routes.parameters import Cursor, Limit, TableName
+from app.schemas.tables import (
+    ColumnsPatch,
+    ColumnsPatched,
+    ProfileBody,
+    SnapshotList,
+    TableAccepted,
+    TableBody,
+    TableDeleted,
+    TableList,
+)
+from app.services.answers import RepeatableRequest
+
+router = APIRouter(prefix="/tables", tags=["tables"])
+
+
+@router.post("", status_code=202, response_model=TableAccepted, responses=problems(400, 409, 413, 415, 507))
+def register_table(
+    request: Request,
+    parts: Parts,
+    caller: Writer,
+    upload: Annotated[Upload, Depends(receive_upload)],
+    key: Annotated[str | None, Depends(checked_key)],
+) -> Response:
+    """Register a table from an uploaded CSV, TSV or Parquet file; the job reads it."""
+    repeat = None if key is None else RepeatableRequest(key, route_of(request), upload.sha256)
+    return answer_response(parts.tables.register(caller, upload.wanted, upload.file, repeat))
+
+
+@router.get("", responses=problems())
+def list_tables(parts: Parts, caller: Reader, limit: Limit = 50, cursor: Cursor = None) -> TableList:
+    """Tables of the workspace, newest first."""
+    return parts.tables.list(caller, limit, cursor)
+
+
+@router.get("/{table}", responses=problems(404))
+def get_table(parts: Parts, caller: Reader, table: TableName) -> TableBody:
+    """One table with its columns."""
+    return parts.tables.get(caller, table)
+
+
+@router.get("/{table}/profile", responses=problems(404, 409))
+def get_profile(parts: Parts, caller: Reader, table: TableName) -> ProfileBody:
+    """Counts, nulls, distinct values, quantiles or top values, evidence and warnings of every column."""
+    return parts.tables.profile(caller, table)
+
+
+@router.get("/{table}/snapshots", responses=problems(404))
+def list_snapshots(parts: Parts, caller: Reader, table: TableName) -> SnapshotList:
+    """Immutable versions of the table's rows, newest first."""
+    return parts.tables.snapshots(caller, table)
+
+
+@router.patch("/{table}/columns", responses=problems(400, 404, 409, 413, 415))
+def patch_columns(
+    parts: Parts,
+    caller: Writer,
+    table: TableName,
+    body: Annotated[ColumnsPatch, Depends(JsonBody(ColumnsPatch))],
+) -> ColumnsPatched:
+    """Change kinds and roles; says which encoders this makes stale."""
+    return parts.columns.patch(caller, table, body)
+
+
+@router.delete("/{table}", responses=problems(404))
+def delete_table(parts: Parts, caller: Writer, table: TableName) -> TableDeleted:
+    """Delete the table with all that was made from it; its jobs are cancelled. It cannot be undone."""
+    return parts.tables.delete(caller, table)

@@ -1,0 +1,65 @@
+"""Remove what nobody needs any more: old idempotency records, uploads cut short, unreferenced artifacts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from storage.artifacts import ArtifactStore
+from storage.engine import Database
+from storage.errors import StorageError
+from storage.sweep import sweep
+
+logger = logging.getLogger(__name__)
+
+EVERY_S = 3600.0
+STALE_UPLOAD_S = 86_400.0
+"""Older than any upload takes: another process of this home may be receiving one now."""
+
+
+class Housekeeper:
+    """A daemon thread; every process of a service may run one, they do not get in each other's way."""
+
+    def __init__(
+        self, database: Database, store: ArtifactStore, *, uploads: Path, idempotency_ttl_s: float
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._uploads = uploads
+        self._idempotency_ttl_s = idempotency_ttl_s
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def clean(self) -> None:
+        """One round. Raises: StorageError."""
+        with self._database.writing() as uow:
+            uow.idempotency.purge(self._idempotency_ttl_s)
+        before = time.time() - STALE_UPLOAD_S
+        for path in self._uploads.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+        report = sweep(self._database, self._store)
+        if report.num_objects:
+            logger.info("removed %d unreferenced artifacts, %d bytes", report.num_objects, report.num_bytes)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(EVERY_S):
+            try:
+                self.clean()
+            except (StorageError, OSError) as error:  # the next round may work
+                logger.warning("housekeeping: %s", type(error).__name__)
