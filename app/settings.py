@@ -68,14 +68,13 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=5.0, gt=0)
     events_poll_s: float = Field(default=0.25, gt=0)
 
-    url: str | None = None  # of the service the command line talks to, if not the one on this home
-    key: SecretStr | None = None  # that the command line uses, if not the one in `admin_key_file`
-
     max_upload_bytes: int = Field(default=4 * GIB, ge=1)
     max_body_bytes: int = Field(default=32 * MIB, ge=1024)  # JSON bodies
     max_json_depth: int = Field(default=16, ge=4)
     min_free_disk_bytes: int = Field(default=256 * MIB, ge=0)  # never filled by uploads
     max_labels_per_request: int = Field(default=100_000, ge=1)
+    max_rows_per_request: int = Field(default=10_000, ge=1)  # of one prediction request
+    max_waiting_predictions: int = Field(default=64, ge=1)  # more are answered 503
     max_event_streams: int = Field(default=100, ge=1)  # open SSE streams of this process
     idempotency_ttl_s: float = Field(default=86_400.0, gt=0)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -71,13 +72,15 @@ def label_batches(labels: Labels, size: int) -> Iterator[list[JsonRow]]:
 
     Args:
         labels: a frame with the columns `key`, `value` and, where wanted, `at` and `weight`; or mappings
-            with these names; or tuples in this order.
+            with these names; or tuples in this order. `at` is a time (UTC where it has no zone) or UNIX seconds.
 
     Raises:
         InvalidArgumentError: a column is missing or unknown, a tuple is too short or too long.
     """
     if isinstance(labels, pl.DataFrame):
         _check_label_columns(labels.columns)
+        if "at" in labels.columns and labels.schema["at"].is_temporal():
+            labels = labels.with_columns(pl.col("at").dt.epoch("us") / 1e6)
         frame = _json_frame(labels)
         optional = [name for name in ("at", "weight") if name in frame.columns]
         for start in range(0, frame.height, size):
@@ -97,13 +100,17 @@ def label_batches(labels: Labels, size: int) -> Iterator[list[JsonRow]]:
 def _json_label(label: Mapping[str, Any] | tuple[Any, ...]) -> JsonRow:
     if isinstance(label, Mapping):
         _check_label_columns(label)
-        return dict(label)
-    if not 2 <= len(label) <= len(LABEL_COLUMNS):
+        row = dict(label)
+    elif 2 <= len(label) <= len(LABEL_COLUMNS):
+        row = dict(zip(LABEL_COLUMNS, label, strict=False))
+    else:
         raise InvalidArgumentError(
             f"a label is (key, value), (key, value, at) or (key, value, at, weight); received {len(label)} values",
             code="invalid_label",
         )
-    return _without_nulls(dict(zip(LABEL_COLUMNS, label, strict=False)), ["at", "weight"])
+    if isinstance(row.get("at"), datetime):
+        row["at"] = (row["at"] if row["at"].tzinfo else row["at"].replace(tzinfo=UTC)).timestamp()
+    return _without_nulls(row, ["at", "weight"])
 
 
 def _without_nulls(row: JsonRow, names: Sequence[str]) -> JsonRow:

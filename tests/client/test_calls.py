@@ -143,10 +143,12 @@ def test__jobs__limit__stops_asking() -> None:
             None,
         ),
         (
-            lambda c: c.create_key("ci", ["predict"], expires_in_days=1),
+            lambda c: c.create_key(
+                "ci", ["predict"], expires_at=datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+            ),
             "POST",
             "/v1/keys",
-            {"name": "ci", "scopes": ["predict"], "expires_in_s": 86_400},
+            {"name": "ci", "scopes": ["predict"], "expires_at": "2030-01-01T00:00:00+00:00"},
         ),
     ],
 )
@@ -234,6 +236,20 @@ class TestLabels:
         service = PreparedService(problem(422, "no_label_matches"))
         with pytest.raises(InvalidRequestError):
             service.client().label("t", "churn", [("x", 1), ("y", 2)], strict=True, labels_per_request=1)
+
+    def test__label__times__are_unix_seconds_whatever_they_came_as(self) -> None:
+        when = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
+        frame = pl.DataFrame({"key": ["a"], "value": [1.5], "at": [when]})
+        service = PreparedService(*(ok(COUNTS | {"num_labels": 1}) for _ in range(3)))
+        client = service.client()
+        for labels in (
+            frame,
+            [("a", 1.5, when)],
+            [{"key": "a", "value": 1.5, "at": when.replace(tzinfo=None)}],
+        ):
+            client.label("t", "ltv", labels)
+        sent = {"key": "a", "value": 1.5, "at": when.timestamp()}
+        assert [body["labels"] for body in service.bodies] == [[sent]] * 3
 
     @pytest.mark.parametrize(
         "labels",

@@ -133,6 +133,19 @@ def test__conditional_put__dropped_connection__is_not_sent_again() -> None:
     assert service.requests[0].headers["if-match"] == '"4"'
 
 
+def test__alias__that_must_not_exist__is_asked_for_as_such() -> None:
+    service = PreparedService(ok({"version": 2, "revision": 1}))
+    service.client().set_alias("customers", "churn", "challenger", 2, if_revision=0)
+    assert service.requests[0].headers["if-none-match"] == "*"
+
+
+def test__rollback__dropped_connection__is_not_sent_again() -> None:
+    service = PreparedService(DROPPED)
+    with pytest.raises(ServiceUnreachableError):
+        service.client().rollback("customers", "churn")
+    assert len(service.requests) == 1
+
+
 def test__delete__repeated_and_gone__counts_as_deleted() -> None:
     service = PreparedService(DROPPED, problem(404, "table_not_found"))
     service.client().delete_table("customers")

@@ -27,7 +27,6 @@ class AliasCalls(Calls):
         Raises:
             StaleRevisionError: it has moved since.
         """
-        headers = {} if if_revision is None else {"If-Match": f'"{if_revision}"'}
         response = self._transport.call(
             "PUT",
             "tables",
@@ -37,23 +36,39 @@ class AliasCalls(Calls):
             "aliases",
             alias,
             body={"version": version},
-            headers=headers,
+            headers=_condition(if_revision),
             # A repeat after a lost answer would find its own move and call it stale.
             is_repeatable=if_revision is None,
         )
         return json_object(response)
 
-    def rollback(self, table: str, target: str, alias: str = CHAMPION) -> JsonObject:
+    def rollback(
+        self, table: str, target: str, alias: str = CHAMPION, *, if_revision: int | None = None
+    ) -> JsonObject:
         """Point an alias back at the version it had before its last move.
 
         Raises:
-            ConflictError: there is nothing to go back to.
+            ConflictError: there is nothing to go back to. StaleRevisionError: it is not at `if_revision`.
         """
         response = self._transport.call(
-            "POST", "tables", table, "targets", target, "aliases", alias, "rollback", makes_something=True
+            "POST",
+            "tables",
+            table,
+            "targets",
+            target,
+            "aliases",
+            alias,
+            "rollback",
+            headers=_condition(if_revision),
         )
         return json_object(response)
 
     def history(self, table: str, target: str, alias: str = CHAMPION) -> list[JsonObject]:
         """Every move of an alias, newest first: who or what moved it, when, from and to which version."""
         return self._list("tables", table, "targets", target, "aliases", alias, "history", items="history")
+
+
+def _condition(revision: int | None) -> dict[str, str]:
+    if revision is None:
+        return {}
+    return {"If-None-Match": "*"} if revision == 0 else {"If-Match": f'"{revision}"'}

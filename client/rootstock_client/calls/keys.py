@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from rootstock_client.calls.base import Calls, without_none
 from rootstock_client.transport import JsonObject, json_object
@@ -14,16 +15,17 @@ class KeyCalls(Calls):
         return self._list("keys", items="keys")
 
     def create_key(
-        self, name: str, scopes: Sequence[str], *, expires_in_days: float | None = None
+        self, name: str, scopes: Sequence[str], *, expires_at: datetime | timedelta | None = None
     ) -> JsonObject:
         """Make a key; the answer's `key` is shown this once and kept nowhere.
 
         Args:
             scopes: of `tables:read tables:write finetune predict promote admin`.
+            expires_at: a time with a zone, or how long from now; by default never.
         """
-        expires_in_s = None if expires_in_days is None else expires_in_days * 86_400
-        body = without_none({"name": name, "scopes": list(scopes), "expires_in_s": expires_in_s})
-        # Not repeatable: a stored answer would have to hold the secret.
+        end = datetime.now(UTC) + expires_at if isinstance(expires_at, timedelta) else expires_at
+        body = without_none({"name": name, "scopes": list(scopes), "expires_at": end and end.isoformat()})
+        # Under no Idempotency-Key: the answer to a repeated request would not hold the secret.
         return json_object(self._transport.call("POST", "keys", body=body))
 
     def revoke_key(self, key_id: str) -> None:

@@ -41,6 +41,7 @@ class TableCalls(Calls):
         evaluation_fraction: float | None = None,
         reading: Mapping[str, Any] | None = None,
         pretrain: bool = False,
+        pretrain_max_seconds: float | None = None,
     ) -> Job:
         """Upload a table under a new name; the job turns it into a snapshot with kinds, roles and a profile.
 
@@ -51,7 +52,7 @@ class TableCalls(Calls):
             split: `auto` (default) or `time`: how rows are kept apart for evaluation.
             evaluation_fraction: 0 to 0.5, by default 0.1.
             reading: what is known of the file: `delimiter`, `encoding`, `decimal`, `has_header`, `format`.
-            pretrain: queue the pretraining as soon as the snapshot is ready.
+            pretrain: queue the pretraining as soon as the snapshot is ready, for `pretrain_max_seconds` (by default 600).
 
         Raises:
             InvalidArgumentError: the file cannot be opened, or a column is given two roles.
@@ -69,6 +70,9 @@ class TableCalls(Calls):
                 else repr(float(evaluation_fraction)),
                 "reading": json.dumps(dict(reading)) if reading else None,
                 "pretrain": "true" if pretrain else None,
+                "pretrain_max_seconds": None
+                if pretrain_max_seconds is None
+                else repr(float(pretrain_max_seconds)),
             }
         )
         upload = _upload_of(name, source)

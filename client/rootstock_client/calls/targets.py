@@ -8,7 +8,7 @@ from rootstock_client.errors import InvalidArgumentError, InvalidRequestError
 from rootstock_client.frames import Labels, Scalar, label_batches
 from rootstock_client.transport import JsonObject, json_object
 
-LABELS_PER_REQUEST = 10_000
+LABELS_PER_REQUEST = 50_000
 NO_KEY_MATCHES = "no_label_matches"
 _COUNTS = ("accepted", "replaced", "withdrawn", "unmatched")
 

@@ -1,0 +1,98 @@
+"""What a user sees: results on stdout, everything else on stderr, nothing that could steer the terminal.
+
+Names and messages come from files and services; control characters in them (escape sequences) are shown as
+`�`, and rich markup in them is text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PIPE_WIDTH = 200  # a table that goes to a file or another program is not cut at a terminal's width
+
+
+def clean(value: object) -> str:
+    """A value as one line of text."""
+    return _CONTROL.sub("�", str(value)).replace("\n", " ").replace("\t", " ")
+
+
+def _console(stream: IO[str]) -> Console:
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(
+        file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not stream.isatty()
+    )
+
+
+def results() -> Console:
+    return _console(sys.stdout)
+
+
+def messages() -> Console:
+    return _console(sys.stderr)
+
+
+def say(message: str, *, style: str | None = None) -> None:
+    """A line on stderr: progress, notes, what to do next."""
+    messages().print(Text("\n".join(map(clean, message.split("\n"))), style=style or ""))
+
+
+def show_json(value: Any) -> None:
+    """Machine output; never coloured, never wrapped."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def json_line(value: Any) -> str:
+    """One object as one line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Rows with a header; None is shown as nothing, numbers are aligned to the right."""
+    listed = [list(row) for row in rows]
+    table = Table(
+        title=None if title is None else Text(clean(title)), title_justify="left", header_style="bold"
+    )
+    for position, name in enumerate(columns):
+        cells = [row[position] for row in listed if row[position] is not None]
+        is_number = bool(cells) and all(
+            isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells
+        )
+        table.add_column(Text(clean(name)), justify="right" if is_number else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*(Text(cell_text(cell)) for cell in row))
+    results().print(table)
+
+
+def show_fields(fields: Mapping[str, object]) -> None:
+    """Name and value, one pair a line."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in fields.items():
+        table.add_row(Text(clean(name), style="bold"), Text(cell_text(value)))
+    results().print(table)
+
+
+def cell_text(value: object) -> str:
+    """`yes` and `no`, four significant digits, lists with commas; None is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(cell_text(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{clean(name)}: {cell_text(item)}" for name, item in value.items())
+    return clean(value)

@@ -1,0 +1,82 @@
+"""`rootstock jobs`: work that goes on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.commands.console import cell_text, json_line, say, show_fields, show_table
+from app.commands.following import wait_for
+from app.commands.session import session_of
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
+
+jobs = typer.Typer(no_args_is_help=True, help="List, follow and cancel jobs.")
+
+
+@jobs.command("list")
+def list_jobs(
+    ctx: typer.Context,
+    status: Annotated[
+        str | None, typer.Option(help="queued, running, paused, succeeded, failed, cancelled.")
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="Only of this table.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+) -> None:
+    """Jobs, newest first."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.jobs(status=status, table=table, limit=limit)
+    if not session.show([job.raw for job in found]):
+        rows = [
+            [job.id, job.kind, job.status, f"{job.progress.fraction:.0%}" if job.progress.fraction is not None else "",
+             job.error.message if job.error else job.progress.message, job.raw.get("created_at")]
+            for job in found
+        ]  # fmt: skip
+        show_table(["job", "kind", "status", "done", "message", "created"], rows)
+
+
+@jobs.command("show")
+def show_job(ctx: typer.Context, job: JobId) -> None:
+    """One job as it stands."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.job(job)
+    if not session.show(found.raw):
+        show_fields({name: value for name, value in found.raw.items() if value is not None})
+
+
+@jobs.command("wait")
+def wait_job(ctx: typer.Context, job: JobId) -> None:
+    """Wait for a job's end, with a progress bar; exits with 5 if it failed or was cancelled."""
+    session = session_of(ctx)
+    with session.client() as client:
+        ended = wait_for(client, job, job)
+    if not session.show(ended.raw):
+        say(f"{ended.kind} job {ended.id} succeeded")
+
+
+@jobs.command("events")
+def show_events(ctx: typer.Context, job: JobId) -> None:
+    """A job's log as it is written, to its end; with --json one object a line."""
+    session = session_of(ctx)
+    with session.client() as client:
+        for event in client.events(job):
+            typer.echo(_event_line(event.id, event.type, dict(event.data), as_json=session.as_json))
+
+
+def _event_line(number: str, kind: str, data: dict[str, object], *, as_json: bool) -> str:
+    if as_json:
+        return json_line({"id": number, "type": kind, "data": data})
+    return f"{number:>6}  {cell_text(kind):<12} {cell_text(data)}"
+
+
+@jobs.command("cancel")
+def cancel(ctx: typer.Context, job: JobId) -> None:
+    """Ask a job to stop."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.cancel(job)
+    if not session.show(found.raw):
+        say(f"{found.kind} job {found.id}: {found.status if found.is_finished else 'asked to stop'}")

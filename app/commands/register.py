@@ -1,0 +1,90 @@
+"""`rootstock register`: upload a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.column_words import overrides_from, split_names
+from app.commands.console import say
+from app.commands.following import Wait, report_started, wait_for
+from app.commands.session import session_of
+
+_ROLES = "Roles"
+_FILE = "How to read the file (found by itself where left out)"
+
+
+def register(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A new name: a-z, 0-9, _ and -.")],
+    file: Annotated[Path, typer.Argument(help="A CSV, TSV or Parquet file.", exists=True, dir_okay=False)],
+    key: Annotated[
+        str, typer.Option(rich_help_panel=_ROLES, help="Column(s) that name a row, with commas.")
+    ] = "",
+    targets: Annotated[
+        str,
+        typer.Option(
+            "--targets",
+            "--target",
+            rich_help_panel=_ROLES,
+            help="Columns to predict: kept for fitting, never an input.",
+        ),
+    ] = "",
+    drop: Annotated[str, typer.Option(rich_help_panel=_ROLES, help="Columns that are not even stored.")] = "",
+    group: Annotated[
+        str, typer.Option(rich_help_panel=_ROLES, help="Rows of one group stay on one side of the split.")
+    ] = "",
+    time: Annotated[str, typer.Option(rich_help_panel=_ROLES, help="The column that says when.")] = "",
+    weight: Annotated[str, typer.Option(rich_help_panel=_ROLES, help="The column of row weights.")] = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=KIND|ROLE", help="What is known of a column, such as zip=categorical."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="How rows are kept apart for evaluation: auto or time.")
+    ] = None,
+    evaluation_fraction: Annotated[
+        float | None, typer.Option(min=0, max=0.5, help="Share of rows kept apart; default 0.1.")
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(rich_help_panel=_FILE)] = None,
+    encoding: Annotated[str | None, typer.Option(rich_help_panel=_FILE)] = None,
+    decimal: Annotated[str | None, typer.Option(rich_help_panel=_FILE, help="Decimal mark: . or ,")] = None,
+    no_header: Annotated[bool, typer.Option("--no-header", rich_help_panel=_FILE)] = False,
+    pretrain: Annotated[
+        bool, typer.Option("--pretrain", help="Pretrain an encoder as soon as it is stored.")
+    ] = False,
+    wait: Wait = False,
+) -> None:
+    """Upload a table; its columns are profiled, typed and given roles."""
+    session = session_of(ctx)
+    reading: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "decimal": decimal}
+    reading = {name: value for name, value in reading.items() if value is not None}
+    if no_header:
+        reading["has_header"] = False
+    with session.client() as client:
+        job = client.register(
+            name,
+            file,
+            columns=overrides_from(column or ()),
+            key=split_names(key),
+            targets=split_names(targets),
+            drop=split_names(drop),
+            group=split_names(group),
+            time=split_names(time),
+            weight=split_names(weight),
+            split=split,
+            evaluation_fraction=evaluation_fraction,
+            reading=reading,
+            pretrain=pretrain,
+        )
+        ended = report_started(session, client, job, f"register {name}", wait=wait)
+        chained = (ended.result or {}).get("job") if ended is not None else None
+        if wait and chained:
+            wait_for(client, str(chained), f"pretrain {name}")
+    if ended is not None and wait:
+        result = ended.result or {}
+        for warning in result.get("warnings") or ():
+            say(f"warning: {warning}", style="yellow")
+        say(f"{name}: {result.get('num_rows', 0):,} rows; look at them with `rootstock profile {name}`")

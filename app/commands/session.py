@@ -1,0 +1,84 @@
+"""Global options of one run, and the client made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from app.commands.console import show_json
+from app.commands.running_service import RunningService
+from rootstock_client.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from rootstock_client import Client
+
+
+@dataclass(frozen=True)
+class Session:
+    """`--url`, `--key` and `--json` as given on the command line."""
+
+    url: str | None = None
+    key: str | None = None
+    as_json: bool = False
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """A client of the chosen service.
+
+        The address is `--url`, else `$ROOTSTOCK_URL`, else that of the service running on `$ROOTSTOCK_HOME`,
+        else where `rootstock serve` would listen; the key is `--key`, else `$ROOTSTOCK_KEY`, else (on this
+        machine) the admin key of `$ROOTSTOCK_HOME`.
+        """
+        from rootstock_client import Client
+
+        settings = load_settings()
+        url = self.url or settings.url or address_of(settings)
+        key = self.key or (settings.key.get_secret_value() if settings.key else None)
+        with Client(url, key) as client:
+            yield client
+
+    def show(self, value: Any) -> bool:
+        """Print `value` as JSON if `--json` was given; False where a person is to be shown something."""
+        if self.as_json:
+            show_json(value)
+        return self.as_json
+
+
+def session_of(ctx: typer.Context) -> Session:
+    session = ctx.find_object(Session)
+    return session or Session()
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from the environment; `given` (of the command line) come first.
+
+    Raises:
+        ConfigurationError: a variable has a value that its setting does not take; the value is not shown.
+    """
+    # Here, as in other commands: pydantic costs more time than all of `--help`.
+    from pydantic import ValidationError
+
+    from app.settings import Settings
+
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"ROOTSTOCK_{'__'.join(map(str, fault['loc'])).upper() or 'HOST'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigurationError(f"the settings cannot be used: {faults}", code="invalid_settings") from None
+
+
+def address_of(settings: Settings) -> str:
+    """Where the service of this home is, or would be."""
+    running = RunningService.find(settings.home)
+    if running is not None:
+        return running.url
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return f"http://{host}:{settings.port}"

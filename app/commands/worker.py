@@ -1,0 +1,52 @@
+"""`rootstock worker`: a process that runs jobs, beside or instead of the one in `serve`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from app.commands.column_words import split_names
+from app.commands.console import say
+from app.commands.logs import log_to_stderr
+from app.commands.session import load_settings
+
+
+def worker(
+    kinds: Annotated[
+        str, typer.Option(help="Kinds of jobs with commas: ingest, pretrain, finetune; default all.")
+    ] = "",
+    slots: Annotated[int | None, typer.Option(min=1, help="Jobs at a time; default 1.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of one job; default all cores but one.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name in the jobs' logs; default host and process.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
+) -> None:
+    """Run jobs until SIGTERM or Ctrl-C; running ones keep a checkpoint and go back to the queue."""
+    log_to_stderr(log_level)
+    given = {"worker_slots": slots, "worker_threads": threads}
+    settings = load_settings(**{field: value for field, value in given.items() if value is not None})
+    from app.wiring import build_container
+    from app.worker import Worker
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    container = build_container(settings, with_serving=False)
+    try:
+        try:
+            runner = Worker(
+                container, kinds=split_names(kinds) or None, num_slots=settings.worker_slots, name=name
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        say(f"worker {runner.name} takes jobs of {settings.home}; Ctrl-C stops it")
+        runner.run(stop)
+    finally:
+        container.close()
+    say("stopped")
