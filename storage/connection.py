@@ -6,9 +6,7 @@ file mode 0600. PostgreSQL: psycopg 3, a lock timeout, dead connections noticed 
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,6 @@ from storage.errors import StorageError
 LOCK_TIMEOUT_S = 15
 BEGIN_OPTION = "storage_begin"
 """Execution option of a connection: "read" or "write" (the default)."""
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def open_engine(url: str, *, pool_size: int | None = None, lock_timeout_s: int = LOCK_TIMEOUT_S) -> Engine:
@@ -44,7 +40,7 @@ def open_engine(url: str, *, pool_size: int | None = None, lock_timeout_s: int =
     if pool_size is not None:
         pool = {"pool_size": pool_size, "max_overflow": 3 * pool_size, "pool_timeout": lock_timeout_s}
     # Parameters stay out of messages: they hold rows and key hashes.
-    settings: dict[str, Any] = {"hide_parameters": True, "json_serializer": dump_json, **pool}
+    settings: dict[str, Any] = {"hide_parameters": True, **pool}
     if parsed.get_backend_name() == "sqlite":
         _prepare_file(parsed)
         engine = create_engine(parsed, connect_args={"timeout": lock_timeout_s}, **settings)
@@ -55,29 +51,6 @@ def open_engine(url: str, *, pool_size: int | None = None, lock_timeout_s: int =
         )
     translation.listen(engine)
     return engine
-
-
-def dump_json(value: object) -> str:
-    """JSON text that both databases accept and give back unchanged.
-
-    Raises:
-        ValueError: NaN, infinities, NUL and lone surrogates (JSONB cannot hold them), unknown types.
-    """
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    if _SURROGATE.search(text) is not None or ("\\u0000" in text and _has_nul(value)):
-        raise ValueError("A text in a JSON document holds NUL or a lone surrogate; remove it.")
-    return text
-
-
-def _has_nul(value: object) -> bool:
-    match value:
-        case str():
-            return "\x00" in value
-        case dict():
-            return any(_has_nul(part) for pair in value.items() for part in pair)
-        case list() | tuple():
-            return any(_has_nul(part) for part in value)
-    return False
 
 
 def _parse(url: str) -> URL:

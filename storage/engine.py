@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
@@ -37,6 +37,7 @@ class Database:
         else:
             self._reader = engine.execution_options(**{BEGIN_OPTION: "read"})
             self._writer = engine.execution_options(**{BEGIN_OPTION: "write"})
+        self._catalog_listeners: list[Callable[[], None]] = []
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 10, lock_timeout_s: int = LOCK_TIMEOUT_S) -> Database:
@@ -51,6 +52,11 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self._engine.dialect.name
+
+    def on_catalog_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every commit through this object that changed the catalog, in the writer's thread
+        and before `writing` returns; it must not raise. (Other processes poll the revision.)"""
+        self._catalog_listeners.append(listener)
 
     @contextmanager
     def reading(self) -> Iterator[UnitOfWork]:
@@ -90,6 +96,9 @@ class Database:
             raise translated(error) from None
         finally:
             session.close()  # rolls back what was not committed
+        if uow.has_changed_catalog:
+            for listener in self._catalog_listeners:
+                listener()
 
     def check_schema(self) -> None:
         """Raises SchemaOutOfDate unless the database is at the newest revision this version knows."""

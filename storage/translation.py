@@ -44,11 +44,12 @@ def translate(error: Exception) -> StorageError | None:
 def listen(engine: Engine) -> None:
     """Translate what drivers raise outside their own error classes, which SQLAlchemy passes on unwrapped."""
 
-    @event.listens_for(engine, "handle_error")
-    def on_error(context: ExceptionContext) -> None:
+    @event.listens_for(engine, "handle_error", retval=True)
+    def on_error(context: ExceptionContext) -> BaseException | None:
         # sqlite3: an integer over 64 bits; both drivers: a lone surrogate
         if isinstance(context.original_exception, (OverflowError, UnicodeEncodeError)):
-            context.chained_exception = InvalidValue(_INVALID)
+            return InvalidValue(_INVALID)
+        return None
 
 
 def translated(error: SQLAlchemyError) -> Exception:

@@ -33,6 +33,7 @@ class UnitOfWork:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._changes = Changes()
+        self.has_changed_catalog = False  # whether its commit shows on the prediction path
         self.workspaces = WorkspaceRepository(session, self._changes)
         self.keys = KeyRepository(session, self._changes)
         self.tables = TableRepository(session, self._changes)
@@ -64,6 +65,7 @@ class UnitOfWork:
         if self._changes.is_catalog_changed:
             self.catalog.write_revision()
             self._changes.is_catalog_changed = False
+            self.has_changed_catalog = True
 
     def _write_events(self) -> None:
         """Number and insert the events.

@@ -6,11 +6,12 @@ Kinds that grow (job kinds, head kinds, statuses) are text; configurations and r
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from sqlalchemy import JSON, MetaData
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Dialect, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -20,8 +21,25 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 JsonObject = dict[str, Any]
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document as text, given back exactly; None is NULL.
+
+    Not the databases' own types, which change documents: SQLite's JSON turns the scalar 1.0 into 1 and large
+    integers into floats (its affinity is numeric); JSONB turns 1e308 into an integer, sorts keys and refuses NUL.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Raises ValueError for NaN and infinities, TypeError for what JSON does not know."""
+        return None if value is None else json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
 
 
 class Base(DeclarativeBase):

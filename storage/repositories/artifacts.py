@@ -50,7 +50,7 @@ class ArtifactRepository(Repository):
             "owner_id": owner_id,
             "created_at": self._now(),
         }
-        self._insert_if_absent(Artifact, values)
+        self._insert_unless_taken(Artifact, values)
 
     def remove_owner(self, owner_id: str) -> list[str]:
         """Drop all references of `owner_id`; returns the digests that nothing refers to any more, sorted.

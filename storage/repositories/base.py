@@ -13,12 +13,11 @@ from typing import TypeVar
 
 from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from storage.clock import now
-from storage.errors import Conflict, NotFound
-from storage.orm import Artifact, Base
+from storage.errors import NotFound
+from storage.orm import Artifact
 from storage.orm.base import JsonObject
 
 MAX_VERSION = 2**31 - 1
@@ -59,22 +58,16 @@ class Repository:
         """Note that this transaction changes what the prediction path sees."""
         self._changes.is_catalog_changed = True
 
-    def _insert(self, row: Base, conflict: Conflict) -> None:
-        """Insert now; a broken unique or foreign key raises `conflict` and leaves the transaction usable."""
-        self._session.flush()
-        try:
-            with self._session.begin_nested():
-                self._session.add(row)
-        except IntegrityError:
-            raise conflict from None
+    def _insert_unless_taken(self, kind: type[RowT], values: Mapping[str, object]) -> RowT | None:
+        """Insert now and return the row; None if a unique key is taken, which leaves the transaction usable.
 
-    def _insert_if_absent(self, kind: type[Base], values: Mapping[str, object]) -> bool:
-        """Insert unless an equal row exists; returns whether a row was made."""
+        No savepoint: SQLite ends the whole transaction when its disk is full, and rolling back to a savepoint
+        that is gone would hide why.
+        """
+        self._session.flush()
         insert = postgresql.insert if self._session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        statement = (
-            insert(kind).values(values).on_conflict_do_nothing().returning(*kind.__mapper__.primary_key)
-        )
-        return self._session.execute(statement).first() is not None
+        statement = insert(kind).values(values).on_conflict_do_nothing().returning(kind)
+        return self._session.scalars(statement).one_or_none()
 
     def _lock(self, kind: type[RowT], row_id: str) -> RowT | None:
         """The row as it is now, locked until the end of the transaction; None if it is gone."""

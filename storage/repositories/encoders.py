@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from storage.errors import Conflict
 from storage.ids import new_id
-from storage.orm import Encoder, Table
+from storage.orm import Encoder, Snapshot, Table
 from storage.orm.base import JsonObject
 from storage.repositories.base import MAX_VERSION, Repository
 
@@ -32,6 +32,8 @@ class EncoderRepository(Repository):
             Conflict: snapshot_missing.
         """
         current = self._lock_or_raise(Table, table.id)
+        if self._session.get(Snapshot, snapshot_id) is None:
+            raise Conflict("The snapshot to pretrain on does not exist.", code="snapshot_missing")
         current.last_encoder_version += 1
         encoder = Encoder(
             id=new_id("enc"),
@@ -45,9 +47,8 @@ class EncoderRepository(Repository):
             job_id=job_id,
             created_at=self._now(),
         )
-        self._insert(
-            encoder, Conflict("The snapshot to pretrain on does not exist.", code="snapshot_missing")
-        )
+        self._session.add(encoder)
+        self._session.flush()
         return encoder
 
     def get(self, encoder_id: str) -> Encoder | None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from storage.errors import Conflict
 from storage.ids import new_id
-from storage.orm import Alias, Head, Target
+from storage.orm import Alias, Encoder, Head, LabelSet, Target
 from storage.orm.base import JsonObject
 from storage.repositories.base import MAX_VERSION, Repository
 
@@ -35,6 +35,13 @@ class HeadRepository(Repository):
             Conflict: head_parent_missing, when encoder or label set are gone.
         """
         current = self._lock_or_raise(Target, target.id)
+        if (
+            self._session.get(Encoder, encoder_id) is None
+            or self._session.get(LabelSet, label_set_id) is None
+        ):
+            raise Conflict(
+                "The encoder or the label set of this head does not exist.", code="head_parent_missing"
+            )
         current.last_head_version += 1
         head = Head(
             id=new_id("head"),
@@ -51,10 +58,8 @@ class HeadRepository(Repository):
             job_id=job_id,
             created_at=self._now(),
         )
-        gone = Conflict(
-            "The encoder or the label set of this head does not exist.", code="head_parent_missing"
-        )
-        self._insert(head, gone)
+        self._session.add(head)
+        self._session.flush()
         return head
 
     def by_version(self, target_id: str, version: int) -> Head:

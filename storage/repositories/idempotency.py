@@ -27,18 +27,22 @@ class IdempotencyRepository(Repository):
         body: JsonObject,
     ) -> Idempotency:
         """Raises Conflict (idempotency_key_in_use) when a request with the same key got there first."""
-        row = Idempotency(
-            workspace_id=workspace_id,
-            key=key,
-            route=route,
-            request_sha256=request_sha256,
-            status_code=status_code,
-            headers=headers,
-            body=body,
-            created_at=self._now(),
-        )
-        message = "A request with the same Idempotency-Key was answered meanwhile; send it again."
-        self._insert(row, Conflict(message, code="idempotency_key_in_use"))
+        values = {
+            "workspace_id": workspace_id,
+            "key": key,
+            "route": route,
+            "request_sha256": request_sha256,
+            "status_code": status_code,
+            "headers": headers,
+            "body": body,
+            "created_at": self._now(),
+        }
+        row = self._insert_unless_taken(Idempotency, values)
+        if row is None:
+            raise Conflict(
+                "A request with the same Idempotency-Key was answered meanwhile; send it again.",
+                code="idempotency_key_in_use",
+            )
         return row
 
     def purge(self, older_than_s: float) -> int:

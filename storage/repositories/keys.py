@@ -24,17 +24,19 @@ class KeyRepository(Repository):
         public_id: str,
     ) -> ApiKey:
         """Raises Conflict (key_exists) when `public_id` is in use or the workspace is gone."""
-        key = ApiKey(
-            id=public_id,
-            workspace_id=workspace_id,
-            name=name,
-            secret_sha256=secret_sha256,
-            scopes=sorted(scopes),
-            created_at=self._now(),
-            expires_at=expires_at,
-            revoked_at=None,
-        )
-        self._insert(key, Conflict("This key could not be added; make a new one.", code="key_exists"))
+        values = {
+            "id": public_id,
+            "workspace_id": workspace_id,
+            "name": name,
+            "secret_sha256": secret_sha256,
+            "scopes": sorted(scopes),
+            "created_at": self._now(),
+            "expires_at": expires_at,
+            "revoked_at": None,
+        }
+        key = self._insert_unless_taken(ApiKey, values)
+        if key is None:
+            raise Conflict("This key could not be added; make a new one.", code="key_exists")
         self._catalog_changed()
         return key
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from storage.errors import Conflict
 from storage.ids import new_id
-from storage.orm import LabelSet, Target
+from storage.orm import LabelSet, Snapshot, Target
 from storage.orm.base import JsonObject
 from storage.repositories.base import Repository
 
@@ -25,6 +25,8 @@ class LabelSetRepository(Repository):
     ) -> LabelSet:
         """The target's next label set version. Raises NotFound (target_not_found), Conflict (snapshot_missing)."""
         current = self._lock_or_raise(Target, target.id)
+        if snapshot_id is not None and self._session.get(Snapshot, snapshot_id) is None:
+            raise Conflict("The snapshot of these labels does not exist.", code="snapshot_missing")
         current.last_label_set_version += 1
         label_set = LabelSet(
             id=new_id("lbl"),
@@ -37,9 +39,8 @@ class LabelSetRepository(Repository):
             counts=counts,
             created_at=self._now(),
         )
-        self._insert(
-            label_set, Conflict("The snapshot of these labels does not exist.", code="snapshot_missing")
-        )
+        self._session.add(label_set)
+        self._session.flush()
         return label_set
 
     def latest(self, target_id: str) -> LabelSet | None:

@@ -20,18 +20,19 @@ from storage.repositories.pagination import Page, fetch_page
 class TableRepository(Repository):
     def add(self, workspace_id: str, name: str, settings: JsonObject) -> Table:
         """A table in status `registering`. Raises Conflict (name_taken)."""
-        table = Table(
-            id=new_id("tbl"),
-            workspace_id=workspace_id,
-            name=name,
-            status="registering",
-            created_at=self._now(),
-            settings=settings,
-        )
-        taken = Conflict(
-            f"A table named {name!r} exists; choose another name or delete it.", code="name_taken"
-        )
-        self._insert(table, taken)
+        values = {
+            "id": new_id("tbl"),
+            "workspace_id": workspace_id,
+            "name": name,
+            "status": "registering",
+            "created_at": self._now(),
+            "settings": settings,
+        }
+        table = self._insert_unless_taken(Table, values)
+        if table is None:
+            raise Conflict(
+                f"A table named {name!r} exists; choose another name or delete it.", code="name_taken"
+            )
         self._catalog_changed()
         return table
 

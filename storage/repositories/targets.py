@@ -27,19 +27,20 @@ class TargetRepository(Repository):
     ) -> Target:
         """Raises Conflict (name_taken), NotFound (table_not_found)."""
         self._lock_or_raise(Table, table.id)
-        target = Target(
-            id=new_id("tgt"),
-            table_id=table.id,
-            name=name,
-            task=task,
-            column_name=column_name,
-            positive=positive,
-            classes=None if classes is None else builtins.list(classes),
-            forbidden_columns=sorted(forbidden_columns),
-            created_at=self._now(),
-        )
-        taken = Conflict(f"The table has a target named {name!r}; choose another name.", code="name_taken")
-        self._insert(target, taken)
+        values = {
+            "id": new_id("tgt"),
+            "table_id": table.id,
+            "name": name,
+            "task": task,
+            "column_name": column_name,
+            "positive": positive,
+            "classes": None if classes is None else builtins.list(classes),
+            "forbidden_columns": sorted(forbidden_columns),
+            "created_at": self._now(),
+        }
+        target = self._insert_unless_taken(Target, values)
+        if target is None:
+            raise Conflict(f"The table has a target named {name!r}; choose another name.", code="name_taken")
         self._catalog_changed()
         return target
 

@@ -6,7 +6,6 @@ import builtins  # `list` is a method's name here
 
 from sqlalchemy import select
 
-from storage.errors import Conflict
 from storage.ids import new_id
 from storage.orm import Workspace
 from storage.repositories.base import Repository
@@ -18,13 +17,12 @@ class WorkspaceRepository(Repository):
         found = self._find(name)
         if found is not None:
             return found
-        workspace = Workspace(id=new_id("ws"), name=name, created_at=self._now())
-        try:
-            self._insert(workspace, Conflict("The workspace was made meanwhile.", code="name_taken"))
-        except Conflict:
+        values = {"id": new_id("ws"), "name": name, "created_at": self._now()}
+        made = self._insert_unless_taken(Workspace, values)
+        if made is None:  # another process was faster
             return self.get_by_name(name)
         self._catalog_changed()
-        return workspace
+        return made
 
     def get(self, workspace_id: str) -> Workspace | None:
         return self._session.get(Workspace, workspace_id)

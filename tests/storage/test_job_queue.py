@@ -13,9 +13,9 @@ import pytest
 from storage.engine import Database
 from storage.errors import FenceLost
 from storage.orm import Job
+from tests.storage.claimers import KINDS, claim_all
 from tests.storage.rows import add_job
 
-KINDS = ("pretrain", "finetune")
 EXPIRED = -1.0  # a lease that has run out already
 LEASE_S = 60.0
 
@@ -218,21 +218,10 @@ def test__claim__many_threads__each_job_once(database: Database) -> None:
     assert taken == Counter(expected)
 
 
-def _claim_all(url: str, number: int) -> list[tuple[str, int]]:
-    database = Database.open(url)
-    mine: list[tuple[str, int]] = []
-    while (job := claim(database, worker=f"process-{number}")) is not None:
-        mine.append((job.id, job.attempt))
-        with database.writing() as uow:
-            uow.jobs.succeed(job.id, job.fence, {"worker": number})
-    database.dispose()
-    return mine
-
-
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Pool]:
     """Started once: importing takes longer than what they do."""
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
         yield pool
 
 
@@ -240,8 +229,8 @@ def test__claim__many_processes__each_job_once_and_done(
     database: Database, database_url: str, processes: Pool
 ) -> None:
     expected = {add_job(database).id for _ in range(24)}
-    arguments = [(database_url, number) for number in range(3)]
-    taken = [job for jobs in processes.starmap(_claim_all, arguments, chunksize=1) for job in jobs]
+    arguments = [(database_url, number) for number in range(2)]
+    taken = [job for jobs in processes.starmap(claim_all, arguments, chunksize=1) for job in jobs]
     assert Counter(taken) == Counter((job_id, 1) for job_id in expected)
     with database.reading() as uow:
         done = uow.jobs.list(next(iter(uow.workspaces.list())).id, status="succeeded", limit=100)
