@@ -104,12 +104,15 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
     catalog = Catalog(
         database, poll_s=settings.catalog_poll_s, max_age_s=settings.catalog_max_age_s, metrics=metrics
     )
+    database.on_catalog_change(catalog.notice_own_write)
     predictions = PredictionService(
         catalog,
         store,
         inference_threads=settings.inference_threads,
         model_cache_bytes=settings.model_cache_bytes,
         row_cache_bytes=settings.row_cache_bytes,
+        max_rows=settings.max_rows_per_request,
+        max_waiting=settings.max_waiting_predictions,
         metrics=metrics,
     )
     return Container(

@@ -114,6 +114,12 @@ class Catalog:
         finally:
             self._refresh_lock.release()
 
+    def notice_own_write(self) -> None:
+        """Show this process's own commit at once (`Database.on_catalog_change`); where the database cannot be read
+        just now, the poller catches up."""
+        if self._index is not None:  # before the first look there is nothing to bring up to date
+            self._poll_once()
+
     def current(self) -> CatalogIndex:
         """The index to answer a request from; hold on to it for the whole request.
 

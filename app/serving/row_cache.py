@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from app.schemas.predict import positions_text
 from app.serving.byte_cache import ByteCache
 from app.serving.errors import ReferenceNotFound
 from app.serving.metrics import CacheMetrics
 from app.serving.model_cache import unavailable
-from app.serving.row_index import KeyIndex
+from models.errors import BundleError
 from models.features.labels import canonical_key
-from models.features.schema import KEY_COLUMN, ROW_COLUMN
+from models.features.schema import ROW_COLUMN
+from models.features.snapshot import ROWS_FILE, KeyIndex, Snapshot
 from storage.artifacts import ArtifactStore
 from storage.artifacts.manifest import bundle_path
 from storage.errors import ArtifactDamaged, StorageError
 
-ROWS_FILE = "rows.parquet"
 _SAMPLE_ROWS = 10_000  # from whose size that of all rows is told before they are read
 _STORED_ON_DISK_BYTES = 1_024  # what remembering that a snapshot is too large costs
 
@@ -45,7 +46,8 @@ class SnapshotRows:
             return self._frame[rows]
         distinct, places = np.unique(rows, return_inverse=True)
         matching = pl.scan_parquet(self._path, glob=False).filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
-        found = _read(matching.sort(ROW_COLUMN).select(self._columns))
+        with _readable():
+            found = matching.sort(ROW_COLUMN).select(self._columns).collect()
         return found[places]
 
 
@@ -71,7 +73,7 @@ class RowCache:
         ModelUnavailable when the stored snapshot is damaged or gone.
         """
         index = self._indices.get(digest, lambda: self._load_index(workspace_id, digest))
-        rows = index.find([canonical_key(key) for key in keys])
+        rows = index.rows_of([canonical_key(key) for key in keys])
         unknown = np.flatnonzero(rows < 0).tolist()
         if unknown:
             raise ReferenceNotFound(
@@ -90,35 +92,34 @@ class RowCache:
         return self._rows.get((digest, columns), lambda: self._load_rows(workspace_id, digest, columns))
 
     def _load_index(self, workspace_id: str, digest: str) -> tuple[KeyIndex, int]:
-        path = self._path(workspace_id, digest)
-        keys = _read(pl.scan_parquet(path, glob=False).sort(ROW_COLUMN).select(KEY_COLUMN)).to_series()
-        index = KeyIndex(keys)
+        with _readable():
+            index = self._snapshot(workspace_id, digest).key_index
         return index, index.num_bytes
 
     def _load_rows(
         self, workspace_id: str, digest: str, columns: tuple[str, ...]
     ) -> tuple[SnapshotRows, int]:
-        path = self._path(workspace_id, digest)
-        scan = pl.scan_parquet(path, glob=False)
-        num_rows = int(_read(scan.select(pl.len())).item())
-        sample = _read(scan.select(columns).head(_SAMPLE_ROWS))
-        estimated = sample.estimated_size() * num_rows // max(1, len(sample))
-        if estimated > self._budget_bytes // 2:
-            return SnapshotRows(path, columns, None), _STORED_ON_DISK_BYTES
-        frame = _read(scan.sort(ROW_COLUMN).select(columns)).rechunk()
-        return SnapshotRows(path, columns, frame), int(frame.estimated_size())
+        with _readable():
+            snapshot = self._snapshot(workspace_id, digest)
+            sample = pl.read_parquet(snapshot.path, columns=list(columns), n_rows=_SAMPLE_ROWS, glob=False)
+            estimated = sample.estimated_size() * snapshot.num_rows // max(1, len(sample))
+            if estimated > self._budget_bytes // 2:
+                return SnapshotRows(snapshot.path, columns, None), _STORED_ON_DISK_BYTES
+            frame = snapshot.read(columns, with_row_ids=False).rechunk()
+        return SnapshotRows(snapshot.path, columns, frame), int(frame.estimated_size())
 
-    def _path(self, workspace_id: str, digest: str) -> Path:
-        try:
-            return bundle_path(self._store, workspace_id, digest, ROWS_FILE, kind="snapshot")
-        except StorageError as error:
-            raise unavailable("snapshot", error) from error
+    def _snapshot(self, workspace_id: str, digest: str) -> Snapshot:
+        return Snapshot(bundle_path(self._store, workspace_id, digest, ROWS_FILE, kind="snapshot"))
 
 
-def _read(rows: pl.LazyFrame) -> pl.DataFrame:
-    """Raises: ModelUnavailable when the file, verified when it was opened, is not what it was or lacks a column."""
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises: ModelUnavailable when a snapshot is damaged or gone, or its file, verified when it was opened, is
+    not what it was."""
     try:
-        return rows.collect()
-    except (PolarsError, OSError) as error:
+        yield
+    except (StorageError, BundleError) as error:
+        raise unavailable("snapshot", error) from error
+    except (PolarsError, PanicException, OSError, KeyError) as error:
         damaged = ArtifactDamaged(f"the snapshot's rows cannot be read ({type(error).__name__})")
         raise unavailable("snapshot", damaged) from error

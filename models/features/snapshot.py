@@ -39,6 +39,11 @@ class KeyIndex:
     def __len__(self) -> int:
         return len(self._keys)
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of hashes, order and key texts, for cache budgets."""
+        return int(self._hashes.nbytes + self._order.nbytes + self._keys.estimated_size())
+
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and int(self.rows_of([key])[0]) >= 0
 

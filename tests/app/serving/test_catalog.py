@@ -291,3 +291,24 @@ def test__refresh__after_an_own_write__is_seen_at_once(database: Database, recor
     assert catalog.resolve(workspace_id, "customers", ["churn"]).heads[0].head.id == first.id
     catalog.refresh()
     assert catalog.resolve(workspace_id, "customers", ["churn"]).heads[0].head.id == second.id
+
+
+def test__own_write__seen_before_the_write_returns(database: Database, records: Records) -> None:
+    workspace_id = records.workspace()
+    key = records.key(workspace_id)
+    catalog = Catalog(database, monotonic=Clock())  # no poll: time stands still
+    database.on_catalog_change(catalog.notice_own_write)
+    assert catalog.authenticate(key.public_id, key.secret) is not None
+    records.revoke(workspace_id, key)
+    assert catalog.authenticate(key.public_id, key.secret) is None
+
+
+def test__own_write__that_fails__tells_nobody(database: Database, records: Records) -> None:
+    told: list[int] = []
+    database.on_catalog_change(lambda: told.append(1))
+    with pytest.raises(RuntimeError), database.writing() as uow:
+        uow.workspaces.get_or_create("default")
+        raise RuntimeError
+    assert told == []
+    records.workspace()
+    assert told == [1]
