@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,14 @@ class _Fitted(BaseModel):
     missing_fraction: float = Field(ge=0, le=1)  # of the rows the codec was fitted on
 
 
+# Canonical text of one value where polars' own dtype is the stored one already; as `canonical_text` spells it.
+_SPELLINGS: dict[tuple[StorageType, type[pl.DataType]], Callable[[Any], str]] = {
+    ("string", pl.String): str,
+    ("integer", pl.Int64): str,
+    ("boolean", pl.Boolean): lambda value: "true" if value else "false",
+}
+
+
 class CategoricalColumn(_Fitted):
     """A column whose values are names; `categories` by falling frequency, ties by text."""
 
@@ -61,19 +70,26 @@ class CategoricalColumn(_Fitted):
 
     def encode(self, series: pl.Series) -> tuple[LocalCodes, Fractions]:
         """Codes int32 [n] and zeros float32 [n]; a value outside the vocabulary is unknown."""
-        text = canonical_text(series, self.storage_type)
         fractions = np.zeros(len(series), dtype=np.float32)
         if len(series) <= SMALL_BATCH_ROWS:
-            get = self._codes.get
-            found = [get(value, SpecialCode.UNKNOWN) for value in text.to_list()]
-            codes = np.asarray(found, dtype=np.int32).reshape(len(series))
-        else:
-            positions = text.cast(pl.Enum(list(self.categories)), strict=False).to_physical().cast(pl.Int32)
-            codes = (
-                positions.fill_null(SpecialCode.UNKNOWN - NUM_SPECIAL_CODES).to_numpy() + NUM_SPECIAL_CODES
-            )
+            return self._encode_few(series), fractions
+        text = canonical_text(series, self.storage_type)
+        positions = text.cast(pl.Enum(list(self.categories)), strict=False).to_physical().cast(pl.Int32)
+        codes = positions.fill_null(SpecialCode.UNKNOWN - NUM_SPECIAL_CODES).to_numpy() + NUM_SPECIAL_CODES
         codes[series.is_null().to_numpy()] = SpecialCode.MISSING
         return codes.astype(np.int32, copy=False), fractions
+
+    def _encode_few(self, series: pl.Series) -> LocalCodes:
+        """The same codes by a dictionary: for one row every call of polars saved is a tenth of a millisecond."""
+        values = series.to_list()
+        spell = _SPELLINGS.get((self.storage_type, type(series.dtype)))
+        texts = canonical_text(series, self.storage_type).to_list() if spell is None else map(spell, values)
+        get, missing, unknown = self._codes.get, int(SpecialCode.MISSING), int(SpecialCode.UNKNOWN)
+        codes = [
+            missing if value is None else get(text, unknown)
+            for value, text in zip(values, texts, strict=True)
+        ]
+        return np.asarray(codes, dtype=np.int32).reshape(len(values))
 
 
 class ContinuousColumn(_Fitted):
@@ -99,10 +115,16 @@ class ContinuousColumn(_Fitted):
 
     def encode(self, series: pl.Series) -> tuple[LocalCodes, Fractions]:
         """Codes int32 [n] and fractions float32 [n]; NaN is missing, what is not a number is unknown."""
-        values = to_float(series)
-        missing = series.is_null().to_numpy() | values.is_nan().fill_null(False).to_numpy()
-        unreadable = values.is_null().to_numpy() & ~missing
-        numbers = values.fill_null(0.0).fill_nan(0.0).to_numpy()
+        if series.dtype in (pl.Float64, pl.Int64):  # null becomes NaN without a call per question
+            numbers = series.to_numpy().astype(np.float64, copy=True)
+            missing = np.isnan(numbers)
+            unreadable = np.zeros(len(series), dtype=np.bool_)
+            numbers[missing] = 0.0
+        else:
+            values = to_float(series)
+            missing = series.is_null().to_numpy() | values.is_nan().fill_null(False).to_numpy()
+            unreadable = values.is_null().to_numpy() & ~missing
+            numbers = values.fill_null(0.0).fill_nan(0.0).to_numpy()
         codes, fractions = locate(numbers, self._knots)
         codes += NUM_SPECIAL_CODES
         if not self.knots:
@@ -143,14 +165,16 @@ def locate(
     """Index of the last knot at or below each value (int32 [n], ends clamped) and the way to the next (float32 [n])."""
     if knots.size < 2:
         return np.zeros(values.shape, dtype=np.int32), np.zeros(values.shape, dtype=np.float32)
-    index = np.clip(np.searchsorted(knots, values, side="right") - 1, 0, knots.size - 1)
-    low, high = knots[index], knots[np.minimum(index + 1, knots.size - 1)]
+    last = knots.size - 1
+    index = np.minimum(np.maximum(np.searchsorted(knots, values, side="right") - 1, 0), last)
+    low, high = knots[index], knots[np.minimum(index + 1, last)]
     # Halved, so that the span of two huge knots of opposite sign stays finite.
     with np.errstate(all="ignore"):
         fraction = (values / 2 - low / 2) / (high / 2 - low / 2)
     inside = (values > low) & (values < high)
-    fractions = np.where(inside, np.nan_to_num(fraction, nan=0.0), 0.0).astype(np.float32)
-    return index.astype(np.int32), np.clip(fractions, 0.0, 1.0)
+    # fmax also turns NaN (a span too small to halve) into 0; two plain ufuncs cost a tenth of np.clip on one row.
+    fractions = np.fmin(np.fmax(np.where(inside, fraction, 0.0), 0.0), 1.0).astype(np.float32)
+    return index.astype(np.int32), fractions
 
 
 def fit_categorical(

@@ -20,7 +20,7 @@ def _cell_text(column: pl.Series) -> pl.Expr:
     expr = pl.col(column.name)
     if column.dtype == pl.Float64:
         zero_is_positive = pl.when(expr == 0.0).then(0.0).otherwise(expr)
-        expr = zero_is_positive.reinterpret(signed=True)
+        expr = zero_is_positive.reinterpret(dtype=pl.Int64)
     elif column.dtype == pl.Boolean:
         expr = expr.cast(pl.Int8)
     elif column.dtype != pl.String:

@@ -48,7 +48,9 @@ class Task(StrEnum):
     REGRESSION = "regression"
 
 
-ENCODED_KINDS = frozenset({ColumnKind.CATEGORICAL, ColumnKind.CONTINUOUS, ColumnKind.BOOLEAN, ColumnKind.POSTAL_CODE})
+ENCODED_KINDS = frozenset(
+    {ColumnKind.CATEGORICAL, ColumnKind.CONTINUOUS, ColumnKind.BOOLEAN, ColumnKind.POSTAL_CODE}
+)
 """Kinds the codec turns into tokens today; the others are stored and reported."""
 
 

@@ -126,7 +126,8 @@ def _whole_records(text: str, *, is_whole_file: bool) -> str:
 
 
 def _sample(text: str, delimiter: str, options: ReadOptions, *, is_whole_file: bool) -> _Sample:
-    """Records that are not blank; without the last one where the text may be cut inside it."""
+    """Records from the first with any text on, without blank lines, and without the last one where the text may
+    be cut inside it."""
     records: list[list[str]] = []
     lines: list[int] = []
     reader = csv.reader(
@@ -138,7 +139,7 @@ def _sample(text: str, delimiter: str, options: ReadOptions, *, is_whole_file: b
     is_cut = not is_whole_file or len(text) >= _SAMPLE_CHARS
     try:
         for record in itertools.islice(reader, _SAMPLE_RECORDS):
-            if any(cell.strip() for cell in record) or (not records and record):
+            if any(cell.strip() for cell in record) or (records and record):
                 records.append(record)
                 lines.append(reader.line_num + options.skip_lines)
     except csv.Error:  # an over-long field or a lone \r: reading the whole file names its line

@@ -1,12 +1,13 @@
 """The text encoding of a file, and its bytes as a stream of UTF-8.
 
-Order of evidence: what the caller says; a byte order mark; valid UTF-8; else charset-normalizer, of whose
-answers only the Western European ones are taken (with a warning), because a wrong guess reads without error.
+Order of evidence: what the caller says; a byte order mark; valid UTF-8; else charset-normalizer, asked only
+whether the text can be Western European (taken with a warning), because a wrong guess reads without error.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
-_WESTERN = frozenset({"cp1252", "latin_1", "iso8859_15", "iso8859_1"})
+_SYMBOL_INSIDE_WORD = re.compile(r"[A-Za-zÀ-ÿ][¡-©«-±´-¹»-¿×÷][A-Za-zÀ-ÿ]")
 _OVERRIDE = (
     'Say which one it is in the reading options ({"encoding": "cp1252"}, for example), or save it as UTF-8.'
 )
@@ -55,8 +56,22 @@ def detect_encoding(head: bytes, stated: str | None, *, is_whole_file: bool) -> 
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=is_whole_file)
     except UnicodeDecodeError as error:
+        _refuse_damaged_utf8(head, error.start)
         return guess_encoding(head, error.start)
     return Encoding("utf-8")
+
+
+def _refuse_damaged_utf8(data: bytes, first_bad: int) -> None:
+    """Bytes that are UTF-8 more often than not are a damaged file: as Western text its accents would be rubbish."""
+    num_valid = sum(char > "\x7f" for char in data.decode("utf-8", errors="ignore"))
+    num_invalid = data.decode("utf-8", errors="replace").count("\ufffd")
+    if num_valid >= num_invalid:
+        line = data.count(b"\n", 0, first_bad) + 1
+        raise TableFormatError(
+            f"Line {line} is not valid utf-8, though other lines are. {_OVERRIDE}",
+            code="invalid_encoding",
+            line=line,
+        )
 
 
 def _stated_encoding(stated: str, bom: tuple[bytes, str] | None) -> Encoding:
@@ -77,13 +92,10 @@ def guess_encoding(data: bytes, first_bad: int) -> Encoding:
         line for line in data[first_bad : first_bad + 16 * _SAMPLE_BYTES].splitlines() if not line.isascii()
     ]
     sample = data[max(0, first_bad - 200) : first_bad + 200] + b"\n" + b"\n".join(lines)[:_SAMPLE_BYTES]
-    matches = charset_normalizer.from_bytes(sample)
-    candidates: set[str] = set()
-    for match in matches:
-        if match.chaos <= matches[0].chaos + 0.02:
-            candidates.update((match.encoding, *match.could_be_from_charset))
-    if not candidates & _WESTERN:
-        guess = f" (perhaps {matches[0].encoding})" if len(matches) else ""
+    western = charset_normalizer.from_bytes(sample, cp_isolation=["cp1252", "latin_1"]).best()
+    if western is None or _has_symbols_inside_words(str(western)):
+        best = charset_normalizer.from_bytes(sample).best()
+        guess = f" (perhaps {best.encoding})" if best is not None else ""
         raise TableFormatError(
             f"This file is neither UTF-8, UTF-16 with a byte order mark, nor Western European text{guess}. {_OVERRIDE}",
             code="unsupported_encoding",
@@ -92,6 +104,12 @@ def guess_encoding(data: bytes, first_bad: int) -> Encoding:
     return Encoding(
         name, warnings=(f"The file is not UTF-8; it was read as {name}. If accents look wrong, {_OVERRIDE[0].lower()}{_OVERRIDE[1:]}",)
     )  # fmt: skip
+
+
+def _has_symbols_inside_words(text: str) -> bool:
+    """`Wroc³aw`: Central European bytes read as Western ones."""
+    num_inside = len(_SYMBOL_INSIDE_WORD.findall(text))
+    return num_inside > 0.02 * sum(char > "\x7f" for char in text)
 
 
 class NotUtf8(Exception):
