@@ -18,7 +18,7 @@ from app.routes import KEYED, KEYED_V1, PUBLIC
 from app.routes.edge.gate import Gate, GateRules
 from app.routes.edge.metrics import HttpMetrics
 from app.routes.edge.openapi import DOCS_POLICY, build_openapi, docs_page
-from app.routes.edge.problems import install_problem_handlers
+from app.routes.edge.problems import API_PREFIX, install_problem_handlers
 from app.routes.edge.responses import json_response
 from app.wiring import Container
 from app.worker.supervisor import EMBEDDED_NICENESS, Worker
@@ -67,7 +67,7 @@ def _routed_app() -> FastAPI:
     for router in KEYED:
         closed.include_router(router)
     for router in KEYED_V1:
-        closed.include_router(router, prefix="/v1")
+        closed.include_router(router, prefix=API_PREFIX)
     app.include_router(closed)
     _serve_documents(app)
     return app

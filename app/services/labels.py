@@ -122,7 +122,7 @@ class LabelService:
         )
         snapshot = self._open_snapshot(rows_path)
         before = self._labels_of(principal, ground.latest)
-        is_known = pl.Series(snapshot.key_index.rows_of(sent["key"]) >= 0)
+        is_known = pl.Series(snapshot.key_index.rows_of(sent["key"].to_list()) >= 0)
         is_labelled = sent["key"].is_in(before["key"].implode())
         _check_matches(is_known, is_labelled, is_strict=is_strict)
         added = sent.filter(pl.col("value").is_not_null())
@@ -203,7 +203,7 @@ def _facts(target: Target, snapshot: Snapshot, after: pl.DataFrame, added: pl.Da
     values: list[JsonScalar] = decode_values(after["value"])
     refuse_mixed_types(values)
     task, classes, warnings = settle_task(target, values, decode_values(added["value"]))
-    rows = snapshot.key_index.rows_of(after["key"])
+    rows = snapshot.key_index.rows_of(after["key"].to_list())
     is_matched = rows >= 0
     matched = [value for value, has_row in zip(values, is_matched.tolist(), strict=True) if has_row]
     is_evaluation: np.ndarray = snapshot.is_evaluation[rows[is_matched]]

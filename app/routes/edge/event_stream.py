@@ -61,13 +61,13 @@ async def stream_events(parts: Container, caller: Principal, job_id: str, after:
                 return
             if len(page.events) < PAGE:
                 break
-        async for event in _live(parts, caller, heard):
-            if event is None:
+        async for new in _live(parts, caller, heard):
+            if new is None:
                 yield _KEEP_ALIVE
-            elif event.sequence > after:
-                yield wire_form(event)
-                after = event.sequence
-                if event.type in TERMINAL_EVENTS:
+            elif new.sequence > after:
+                yield wire_form(new)
+                after = new.sequence
+                if new.type in TERMINAL_EVENTS:
                     return
     except (ServiceError, StorageError):
         return  # the status is sent long ago; the client reconnects and gets the problem itself
@@ -81,10 +81,9 @@ async def _live(
     """New events; None where it is time for a sign of life. Ends when the stream must."""
     opened_at = looked_at = spoke_at = time.monotonic()
     while not parts.events.is_stopping and time.monotonic() - opened_at < MAX_STREAM_S:
-        try:
+        event: EventBody | None = None
+        with suppress(TimeoutError):
             event = await asyncio.wait_for(heard.get(), LOOK_UP_S)
-        except TimeoutError:
-            event = None
         if time.monotonic() - looked_at >= LOOK_UP_S:
             if not parts.is_still_valid(caller):
                 return

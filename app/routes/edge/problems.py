@@ -28,6 +28,7 @@ from storage.orm.base import JsonObject
 logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+API_PREFIX = "/v1"
 MAX_REPORTED_ERRORS = 20
 MAX_LOCATION_CHARS = 200
 
@@ -144,7 +145,12 @@ def internal_response(scope: Scope, error: Exception) -> Response:
 
 def route_template(scope: Scope) -> str:
     """The matched route as declared, for logs and metrics; never the path, which a client chooses freely."""
-    return str(getattr(scope.get("route"), "path", None) or "unmatched")
+    template = getattr(scope.get("route"), "path", None)
+    if template is None:
+        return "unmatched"
+    # A route knows its path in its own router only; all routers but those of the root stand under one prefix.
+    is_versioned = scope["path"].startswith(f"{API_PREFIX}/")
+    return f"{API_PREFIX}{template}" if is_versioned else str(template)
 
 
 def install_problem_handlers(app: FastAPI) -> None:

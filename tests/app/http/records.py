@@ -1,0 +1,50 @@
+"""Rows that training would make, made directly where a test is about what comes after."""
+
+from __future__ import annotations
+
+from tests.app.http.service import Service
+
+DIGEST = "0" * 64
+
+
+def ready_encoder(service: Service, table_name: str, *, activate: bool = True) -> int:
+    """A ready encoder version without a stored bundle."""
+    with service.container.database.writing() as uow:
+        workspace = uow.workspaces.get_by_name("default")
+        table = uow.tables.by_name(workspace.id, table_name)
+        assert table.current_snapshot_id is not None
+        encoder = uow.encoders.add(
+            table,
+            table.current_snapshot_id,
+            table.schema_version,
+            {"kind": "column_transformer"},
+            [{"kind": "masked_columns"}],
+            None,
+        )
+        encoder = uow.encoders.publish(encoder.id, DIGEST, 0, {})
+        if activate:
+            uow.tables.activate_encoder(table, encoder)
+        return encoder.version
+
+
+def ready_head(service: Service, table_name: str, target_name: str) -> int:
+    """A ready head version on the active encoder, without a stored bundle."""
+    with service.container.database.writing() as uow:
+        workspace = uow.workspaces.get_by_name("default")
+        table = uow.tables.by_name(workspace.id, table_name)
+        target = uow.targets.by_name(table.id, target_name)
+        label_set = uow.label_sets.latest(target.id)
+        assert table.active_encoder_id is not None
+        assert label_set is not None
+        head = uow.heads.add(
+            target,
+            "linear",
+            {"kind": "linear"},
+            table.active_encoder_id,
+            label_set.id,
+            {"limit": None, "seed": 0},
+            ["churned"],
+            False,
+            None,
+        )
+        return uow.heads.publish(head.id, DIGEST, 0, {}, {}, "", {}, "linear").version
