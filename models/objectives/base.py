@@ -1,0 +1,47 @@
+"""What every pretraining objective is. `B` rows, `C` columns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from models.encoders import Encoder
+from models.features.codec import Codec, Codes
+
+
+class Objective(nn.Module, ABC):
+    """A loss on unlabelled rows, with the output layers it needs.
+
+    The encoder is an argument, not a part: several objectives train one encoder. Random draws come from the
+    generator passed in, on the CPU, whatever the device.
+    """
+
+    @abstractmethod
+    def loss(
+        self,
+        encoder: Encoder,
+        codes_index: torch.Tensor,
+        codes_fraction: torch.Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Mean loss of a training batch, float32 scalar, differentiable.
+
+        Shape: `codes_index` int [B, C], `codes_fraction` float32 [B, C], all columns of the codec.
+        """
+
+    @abstractmethod
+    def held_out_loss(self, encoder: Encoder, codes: Codes, *, seed: int) -> float:
+        """Mean loss in nats on held-out rows; the same draws for the same seed, so values can be compared."""
+
+
+class ObjectiveBuilder(Protocol):
+    """An objective's configuration: validated, serialisable, and able to build the module."""
+
+    kind: str
+
+    def build(self, codec: Codec, encoder: Encoder, *, generator: torch.Generator) -> Objective:
+        """A freshly initialised objective for the encoder's width and the codec's columns."""

@@ -1,0 +1,171 @@
+"""Masked columns: hide cells, guess them from the row's other cells.
+
+`B` rows, `C` columns, `C'` columns a batch keeps, `N` masked cells per column, `D` width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch.nn import functional
+
+from models.encoders import Encoder
+from models.features.codec import Codec, Codes, SpecialCode
+from models.layers.column_outputs import ColumnOutputs
+from models.objectives.base import Objective
+from models.objectives.corruption import Folding, draw_present_columns, swap_cells
+
+EVALUATION_TOKENS = 16_384  # per forward pass without gradients
+
+
+class MaskedColumnsConfig(BaseModel):
+    """What is to be guessed, and how it is shown meanwhile.
+
+    Each row draws its share of cells to guess uniformly between the two rates. Of these cells most are hidden; some show
+    another row's value and some their own, unannounced. So every token learns to speak for its column in context, not
+    only hidden ones, and heads see rows in which nothing is hidden.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["masked_columns"] = "masked_columns"
+    min_rate: float = Field(default=0.1, gt=0, lt=1)
+    max_rate: float = Field(default=0.7, gt=0, lt=1)
+    swap_share: float = Field(default=0.3, ge=0, le=1)
+    keep_share: float = Field(default=0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.min_rate > self.max_rate:
+            raise ValueError(
+                f"min_rate must not exceed max_rate; received {self.min_rate} and {self.max_rate}."
+            )
+        return self
+
+    def build(self, codec: Codec, encoder: Encoder, *, generator: torch.Generator) -> Objective:
+        """A freshly initialised objective."""
+        return MaskedColumns(codec, encoder.d_model, self, generator=generator)
+
+
+class MaskedColumns(Objective):
+    """MLM of TabTransformer (arXiv 2012.06678, §2) over all columns.
+
+    NOTE[DIFF]: numbers are guessed as bins; the rate is drawn per row, so rows with little and with much context
+    both occur; batches leave whole columns out, so that heads may too; losses are computed for masked cells only.
+    """
+
+    def __init__(
+        self, codec: Codec, d_model: int, config: MaskedColumnsConfig, *, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.num_columns = len(codec.columns)
+        self.offsets = codec.offsets
+        self.folding = Folding(codec)
+        self.outputs = ColumnOutputs(codec, d_model, generator=generator)
+
+    def loss(
+        self,
+        encoder: Encoder,
+        codes_index: torch.Tensor,
+        codes_fraction: torch.Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """Mean negative log-likelihood of the masked cells, in nats; shapes as in `Objective.loss`, on the CPU."""
+        index, fraction = self.folding.fold(codes_index, codes_fraction, generator=generator)
+        columns = draw_present_columns(self.num_columns, generator=generator)
+        guessed = self.draw_mask(codes_index.shape[0], generator=generator)
+        shares = torch.rand(guessed.shape, generator=generator)
+        is_swapped = guessed & (shares < self.config.swap_share)
+        hidden = guessed & (shares >= self.config.swap_share + self.config.keep_share)
+        index, fraction = swap_cells(index, fraction, is_swapped, generator=generator)
+        index, fraction = self._hide(index, fraction, hidden, self.offsets)
+        if len(columns) < self.num_columns:
+            kept = torch.tensor(columns)
+            codes_index, index, fraction, guessed = (
+                tensor.index_select(1, kept) for tensor in (codes_index, index, fraction, guessed)
+            )
+        losses, weights = self._losses(encoder, codes_index, index, fraction, guessed, columns)
+        return (losses * weights).sum() / weights.sum().clamp(min=1.0)
+
+    def draw_mask(self, num_rows: int, *, generator: torch.Generator) -> torch.Tensor:
+        """Cells to hide, bool [B, C]."""
+        low, high = self.config.min_rate, self.config.max_rate
+        rates = torch.rand(num_rows, 1, generator=generator) * (high - low) + low
+        return torch.rand(num_rows, self.num_columns, generator=generator) < rates
+
+    @torch.no_grad()
+    def held_out_loss(self, encoder: Encoder, codes: Codes, *, seed: int) -> float:
+        """Mean negative log-likelihood in nats at masks fixed by the seed; nothing folded, no column left out."""
+        mask = self.draw_mask(len(codes), generator=torch.Generator().manual_seed(seed))
+        columns = list(range(self.num_columns))
+        total, count = 0.0, 0.0
+        chunk = max(16, EVALUATION_TOKENS // (self.num_columns + 1))
+        for start in range(0, len(codes), chunk):
+            part = codes.select_rows(slice(start, start + chunk))
+            hidden = mask[start : start + chunk]
+            index, fraction = self._hide(part.index, part.fraction, hidden, self.offsets)
+            losses, weights = self._losses(encoder, part.index, index, fraction, hidden, columns)
+            total += float((losses * weights).sum(dtype=torch.float64))
+            count += float(weights.sum(dtype=torch.float64))
+        return total / max(count, 1.0)
+
+    @torch.no_grad()
+    def guess(self, encoder: Encoder, codes: Codes, hidden: Sequence[int]) -> list[torch.Tensor]:
+        """Hide the columns at the positions `hidden` in every row and guess them from the others.
+
+        Returns: per hidden column, log-probabilities float32 [B, classes]: missing, unknown, then its values.
+        """
+        columns = torch.arange(self.num_columns)
+        mask = torch.zeros(self.num_columns, dtype=torch.bool)
+        mask[list(hidden)] = True
+        device = next(encoder.parameters()).device
+        parts: list[list[torch.Tensor]] = []
+        chunk = max(16, EVALUATION_TOKENS // (self.num_columns + 1))
+        for start in range(0, len(codes), chunk):
+            part = codes.select_rows(slice(start, start + chunk))
+            index, fraction = self._hide(part.index, part.fraction, mask, self.offsets)
+            encoded = encoder(index.to(device), fraction.to(device), columns.to(device))
+            tokens = encoded.tokens[:, list(hidden)].transpose(0, 1)
+            parts.append([found.cpu() for found in self.outputs.log_probabilities(tokens, list(hidden))])
+        return [torch.cat([part[i] for part in parts]) for i in range(len(hidden))]
+
+    def _losses(
+        self,
+        encoder: Encoder,
+        true_index: torch.Tensor,
+        index: torch.Tensor,
+        fraction: torch.Tensor,
+        mask: torch.Tensor,
+        columns: list[int],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses and weights float32 [C', N] of the cells in `mask` bool [B, C'], guessed from what is shown.
+
+        Columns with fewer such cells than others are padded with weight 0.
+        """
+        device = next(encoder.parameters()).device
+        present = torch.tensor(columns)
+        offsets = self.offsets[present]
+        encoded = encoder(index.to(device), fraction.to(device), present.to(device))
+        # Each column's cells to guess first: a rectangle that holds all of them and little else.
+        num_guessed = int(mask.sum(dim=0).max())
+        rows = mask.t().to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :num_guessed]
+        cells = rows * len(columns) + torch.arange(len(columns)).unsqueeze(1)
+        targets = (true_index - offsets).flatten()[cells].to(torch.int64)
+        weights = mask.flatten()[cells].to(torch.float32)
+        tokens = encoded.tokens.reshape(-1, encoded.tokens.shape[2])
+        hidden = functional.embedding(cells.to(device), tokens)
+        losses: torch.Tensor = self.outputs(hidden, targets.to(device), columns)
+        return losses, weights.to(device)
+
+    @staticmethod
+    def _hide(
+        index: torch.Tensor, fraction: torch.Tensor, mask: torch.Tensor, offsets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes with the masked cells replaced by their column's masked code."""
+        masked = (offsets + int(SpecialCode.MASKED)).to(index.dtype)
+        return torch.where(mask, masked, index), fraction.masked_fill(mask, 0.0)
