@@ -26,6 +26,7 @@ FORMAT_VERSION = 1
 READABLE_VERSIONS = frozenset({1})
 MAX_FILES = 1_000
 _MAX_MANIFEST_BYTES = 1 << 20
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
 
 
@@ -67,6 +68,12 @@ def put_bundle(
         StorageFull: nothing refers to what was stored until then; the sweep removes it.
         StorageError: invalid_bundle, for a name or kind that is not one.
     """
+    if _KIND.fullmatch(kind) is None or len(files) > MAX_FILES:
+        raise StorageError(
+            f"A bundle has a kind in snake_case ({len(kind)} characters received) and at most {MAX_FILES} files "
+            f"({len(files)} received).",
+            code="invalid_bundle",
+        )
     for name in files:
         if _NAME.fullmatch(name) is None:
             raise StorageError(
@@ -83,11 +90,7 @@ def put_bundle(
         else:
             digest, num_bytes = store.put_bytes(workspace_id, content), len(content)
         entries[name] = ManifestFile(sha256=digest, num_bytes=num_bytes)
-    try:
-        manifest = Manifest(kind=kind, files=entries).to_bytes()
-    except ValidationError as error:
-        fields = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
-        raise StorageError(f"This bundle has an invalid {fields}.", code="invalid_bundle") from None
+    manifest = Manifest(kind=kind, files=entries).to_bytes()
     manifest_digest = store.put_bytes(workspace_id, manifest)
     digests = {entry.sha256: entry.num_bytes for entry in entries.values()}
     digests[manifest_digest] = len(manifest)
