@@ -7,11 +7,13 @@ file mode 0600. PostgreSQL: psycopg 3, a lock timeout, dead connections noticed 
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -32,7 +34,7 @@ def open_engine(url: str, *, pool_size: int | None = None, lock_timeout_s: int =
         lock_timeout_s: How long a statement waits for a lock before it fails with DatabaseBusy.
 
     Raises:
-        StorageError: invalid_database_url, unsupported_database; database_unreadable, when the folder or file of
+        StorageError: invalid_database_url, unsupported_database, driver_missing; database_unreadable, when the folder or file of
             an SQLite database cannot be made or opened.
     """
     parsed = _parse(url)
@@ -44,11 +46,16 @@ def open_engine(url: str, *, pool_size: int | None = None, lock_timeout_s: int =
     if parsed.get_backend_name() == "sqlite":
         _prepare_file(parsed)
         engine = create_engine(parsed, connect_args={"timeout": lock_timeout_s}, **settings)
-        _listen_sqlite(engine)
+        _listen_sqlite(engine, lock_timeout_s)
     else:
-        engine = create_engine(
-            parsed, pool_pre_ping=True, connect_args=_postgresql_arguments(lock_timeout_s), **settings
-        )
+        try:
+            engine = create_engine(
+                parsed, pool_pre_ping=True, connect_args=_postgresql_arguments(lock_timeout_s), **settings
+            )
+        except ImportError:
+            raise StorageError(
+                "PostgreSQL needs its driver: pip install 'rootstock[postgres]'.", code="driver_missing"
+            ) from None
     translation.listen(engine)
     return engine
 
@@ -95,7 +102,7 @@ def _prepare_file(url: URL) -> None:
         os.close(descriptor)
 
 
-def _listen_sqlite(engine: Engine) -> None:
+def _listen_sqlite(engine: Engine, lock_timeout_s: int) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver must not begin by itself: it would begin deferred, and a read that turns into a write
@@ -103,9 +110,7 @@ def _listen_sqlite(engine: Engine) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         try:
-            # The mode is kept in the file; asking first spares later connections the lock that setting takes.
-            if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                cursor.execute("PRAGMA journal_mode = WAL")
+            _use_wal(cursor, lock_timeout_s)
             cursor.execute("PRAGMA synchronous = FULL")
             cursor.execute("PRAGMA foreign_keys = ON")
             cursor.execute("PRAGMA trusted_schema = OFF")
@@ -117,6 +122,29 @@ def _listen_sqlite(engine: Engine) -> None:
         is_reading = connection.get_execution_options().get(BEGIN_OPTION) == "read"
         connection.exec_driver_sql(f"PRAGMA query_only = {int(is_reading)}")
         connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+
+def _use_wal(cursor: DBAPICursor, lock_timeout_s: int) -> None:
+    """Turn on WAL, which the file remembers, unless it is on.
+
+    Two processes that do it to a new file at once may fail with "locked" at once: SQLite does not wait here.
+    """
+    deadline = time.monotonic() + lock_timeout_s
+    while True:
+        try:
+            if cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+                return
+            if cursor.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",):
+                return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            raise StorageError(
+                "The file system of the database cannot hold SQLite's shared memory; use a local disk.",
+                code="database_unreadable",
+            )
 
 
 def _postgresql_arguments(lock_timeout_s: int) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _translate_sqlite(error: DBAPIError) -> StorageError | None:
         return StorageError(
             "The database file cannot be written; check its owner and mode.", code="database_unreadable"
         )
-    if name == "SQLITE_ERROR" and "no such" in str(error.orig):
+    if name == "SQLITE_ERROR" and str(error.orig).startswith(("no such table", "no such column")):
         return _no_schema()
     return None
 

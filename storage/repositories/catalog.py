@@ -1,6 +1,6 @@
 """The prediction path's view of the database: everything it may need, in one consistent read.
 
-`CatalogRepository.load` runs nine queries, whatever the number of rows; a process polls `revision` and loads
+`CatalogRepository.load` runs ten queries, whatever the number of rows; a process polls `revision` and loads
 again when it has grown.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import stat
 import threading
@@ -16,6 +17,7 @@ from storage.engine import Database
 from storage.errors import Conflict, DatabaseBusy, InvalidValue, SchemaOutOfDate, StorageError, StorageFull
 from storage.orm import Workspace
 from storage.unit_of_work import UnitOfWork
+from tests.storage.claimers import write_and_hang
 from tests.storage.rows import add_rows, add_table
 
 
@@ -105,6 +107,24 @@ def test__writing__broken_constraint__is_a_conflict_without_values(database: Dat
     assert "secret" not in str(refusal.value) + str(refusal.value.details)
     assert refusal.value.__suppress_context__
     assert refusal.value.details["constraint"]
+
+
+def test__writing__process_killed_before_its_commit__leaves_nothing_and_no_lock(
+    database: Database, database_url: str
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=write_and_hang, args=(database_url, theirs), daemon=True)
+    process.start()
+    assert ours.poll(60)
+    assert ours.recv() == "written"
+    process.kill()
+    process.join(20)
+    with database.writing() as uow:  # waits until the server has noticed
+        assert uow.workspaces.list() == []
+        uow.jobs.add(uow.workspaces.get_or_create("half-made").id, "ingest", {}, None, None)
+    with database.reading() as uow:
+        assert [event.type for event in uow.jobs.events_since(0)] == ["queued"]
 
 
 def test__writing__lock_held_too_long__is_busy(database_url: str) -> None:

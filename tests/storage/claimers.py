@@ -1,6 +1,8 @@
-"""What the processes of `test_job_queue` run; imports little, because each of them does it anew."""
+"""What other processes of these tests run; imports little, because each of them does it anew."""
 
 from __future__ import annotations
+
+from multiprocessing.connection import Connection
 
 from storage.engine import Database
 
@@ -21,3 +23,14 @@ def claim_all(url: str, number: int) -> list[tuple[str, int]]:
             uow.jobs.succeed(job.id, job.fence, {"worker": number})
     database.dispose()
     return mine
+
+
+def write_and_hang(url: str, pipe: Connection) -> None:
+    """Say so in the middle of a unit of work, everything written but the commit, and wait to be killed."""
+    database = Database.open(url)
+    with database.writing() as uow:
+        workspace = uow.workspaces.get_or_create("half-made")
+        uow.jobs.add(workspace.id, "ingest", {}, None, None)
+        uow.before_commit()
+        pipe.send("written")
+        pipe.recv()
