@@ -84,6 +84,8 @@ def type_text_column(
 
 def _number(text: pl.Series, marks: DecimalMarks) -> TypedColumn | None:
     probe = text.drop_nulls().head(_PROBE)
+    if _matches(probe, INTEGER_LITERAL) and _matches(text, INTEGER_LITERAL):  # the common case, in one pass
+        return _parse(text, text, 0, is_ambiguous=False)
     other: Literal[".", ","] = "," if marks.mark == "." else "."
     for mark in (marks.mark,) if marks.is_stated else (marks.mark, other):
         if not _matches(_with_point(probe, mark), rf"(?:{FLOAT_LITERAL})|(?:{_INFINITY})"):
