@@ -33,7 +33,7 @@ def register_table(
     request: Request,
     parts: Parts,
     caller: Writer,
-    upload: Annotated[Upload, Depends(receive_upload)],
+    upload: Annotated[Upload, Depends(receive_upload, scope="function")],
     key: Annotated[str | None, Depends(checked_key)],
 ) -> Response:
     """Register a table from an uploaded CSV, TSV or Parquet file; the job reads it."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Forbidden, MisdirectedHost, ServiceError, TooLarge, to_problem
@@ -173,6 +174,8 @@ class Gate:
         try:
             self._rules.check(headers)
             await self._app(scope, body.receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # nobody is left to answer
         except ServiceError as error:
             problem = to_problem(error)
             response = internal_response(scope, error) if problem is None else problem_response(problem)

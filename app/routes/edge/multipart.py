@@ -49,6 +49,7 @@ class FormReader:
     def __init__(self, boundary: bytes, field_names: frozenset[str], file_name: str, sink: FileSink) -> None:
         self.fields: dict[str, str] = {}
         self.has_file = False
+        self._is_complete = False
         self._field_names = field_names
         self._file_name = file_name
         self._sink = sink
@@ -69,6 +70,7 @@ class FormReader:
                     "on_headers_finished": self._on_headers_finished,
                     "on_part_data": self._on_part_data,
                     "on_part_end": self._on_part_end,
+                    "on_end": self._on_end,
                 },
             )
         except FormParserError:
@@ -81,10 +83,12 @@ class FormReader:
             raise _malformed() from None
 
     def finish(self) -> None:
-        try:
-            self._parser.finalize()
-        except FormParserError:
-            raise _malformed() from None
+        """The body has ended; a form that has not is refused, or half a file could become a table."""
+        if not self._is_complete:
+            raise _malformed()
+
+    def _on_end(self) -> None:
+        self._is_complete = True
 
     def _on_part_begin(self) -> None:
         self._value.clear()

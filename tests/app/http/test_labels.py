@@ -1,0 +1,165 @@
+"""Labels by key: merged, counted, parked, withdrawn; refused as a whole or not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.app.http.service import Service, code_of
+
+SECRET = "Okonkwo-4711"
+_number = iter(range(1_000))
+
+
+@pytest.fixture
+def target(people: Service) -> Iterator[str]:
+    name = f"t{next(_number)}"
+    people.http.post("/v1/tables/people/targets", json={"name": name}).raise_for_status()
+    yield name
+
+
+def post(service: Service, target: str, labels: Any, **more: Any) -> httpx.Response:
+    headers = {"Idempotency-Key": more.pop("key")} if "key" in more else {}
+    if isinstance(labels, dict):
+        labels = [{"key": key, "value": value} for key, value in labels.items()]
+    return service.http.post(
+        f"/v1/tables/people/targets/{target}/labels", json={"labels": labels, **more}, headers=headers
+    )
+
+
+def counts(answer: httpx.Response) -> tuple[int, ...]:
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return tuple(body[name] for name in ("accepted", "replaced", "withdrawn", "unmatched", "num_labels"))
+
+
+def test__labels__sent_replaced_withdrawn__are_counted(people: Service, target: str) -> None:
+    assert counts(post(people, target, {"p1": "a", "p2": "b", "p3": "a"})) == (3, 0, 0, 0, 3)
+    assert counts(post(people, target, {"p1": "b", "p4": "a"})) == (2, 1, 0, 0, 4)
+    assert counts(post(people, target, {"p1": None, "p9": None})) == (0, 0, 1, 0, 3)
+    body = people.http.get(f"/v1/tables/people/targets/{target}").json()
+    assert (body["task"], body["classes"], body["num_labels"]) == ("binary", ["a", "b"], 3)
+
+
+def test__labels__of_unknown_keys__are_kept_apart(people: Service, target: str) -> None:
+    answer = post(people, target, {"p1": 1.5, "nobody": 2.5, "nobody2": 3.5})
+    assert counts(answer) == (3, 0, 0, 2, 1)
+    assert answer.json()["num_parked"] == 2
+    assert counts(post(people, target, {"nobody": None})) == (0, 0, 1, 0, 1)
+
+
+def test__labels__on_evaluation_rows__are_counted_apart(people: Service, target: str) -> None:
+    answer = post(people, target, {f"p{row}": row % 2 for row in range(300)})
+    body = answer.json()
+    assert body["num_labels"] == 300
+    assert 10 < body["num_evaluation"] < 60
+    stored = people.http.get(f"/v1/tables/people/targets/{target}").json()["label_counts"]
+    assert stored["train"] + stored["evaluation"] == 300
+    assert sum(stored["per_class"]) == 300
+
+
+@pytest.mark.parametrize(
+    ("labels", "more", "code"),
+    [
+        ([], {}, "invalid_request"),
+        ({"nobody": "a"}, {}, "no_label_matches"),
+        ({"nobody": None}, {}, "no_label_matches"),
+        ({"p1": "a", "nobody": "b"}, {"strict": True}, "unmatched_keys"),
+        ([{"key": "p1", "value": "a"}, {"key": "p1", "value": "b"}], {}, "duplicate_key"),
+        ([{"key": 1.0, "value": "a"}], {}, "invalid_key"),
+        ([{"key": True, "value": "a"}], {}, "invalid_key"),
+        ([{"key": None, "value": "a"}], {}, "invalid_key"),
+        ([{"key": "", "value": "a"}], {}, "invalid_key"),
+        ([{"key": "k" * 1001, "value": "a"}], {}, "invalid_key"),
+        ([{"key": 2**70, "value": "a"}], {}, "invalid_key"),
+        ([{"key": "p1"}], {}, "invalid_request"),
+        ([{"key": "p1", "value": [SECRET]}], {}, "invalid_label"),
+        ([{"key": "p1", "value": SECRET * 30}], {}, "invalid_label"),
+        ([{"key": "p1", "value": "a", "weight": -1}], {}, "invalid_request"),
+        ([{"key": "p1", "value": "a", "weight": SECRET}], {}, "invalid_request"),
+        ([{"key": "p1", "value": "a", "extra": SECRET}], {}, "invalid_request"),
+        ({"p1": "a", "p2": 1}, {}, "mixed_types"),
+        ({"p1": True, "p2": 1}, {}, "mixed_types"),
+    ],
+)
+def test__labels__that_cannot_be__are_refused_and_leave_nothing(
+    people: Service, target: str, labels: Any, more: dict[str, Any], code: str
+) -> None:
+    before = people.footprint()
+    answer = post(people, target, labels, **more)
+    assert (answer.status_code, code_of(answer)) == (422, code), answer.text
+    assert SECRET not in answer.text
+    after = people.footprint()
+    # Objects are stored before they are referred to; what a refused request stored goes with the sweep.
+    assert after == before
+
+
+def test__task__fixed_by_the_first_labels__refuses_what_does_not_fit(people: Service, target: str) -> None:
+    post(people, target, {"p1": "a", "p2": "b"})
+    third = post(people, target, {"p3": "c"})
+    assert (third.status_code, code_of(third)) == (422, "unknown_class")
+    assert code_of(post(people, target, {"p3": 5})) == "mixed_types"
+    regression = f"{target}_r"
+    people.http.post("/v1/tables/people/targets", json={"name": regression}).raise_for_status()
+    post(people, regression, {"p1": 1.25, "p2": 2.5})
+    assert people.http.get(f"/v1/tables/people/targets/{regression}").json()["task"] == "regression"
+    assert code_of(post(people, regression, {"p3": "x"})) == "mixed_types"
+
+
+def test__task__multiclass__gains_classes(people: Service, target: str) -> None:
+    post(people, target, {"p1": "a", "p2": "b", "p3": "c"})
+    assert post(people, target, {"p4": "d"}).json()["classes"] == ["a", "b", "c", "d"]
+
+
+def test__task__one_value_so_far__stays_open(people: Service, target: str) -> None:
+    assert post(people, target, {"p1": "a"}).json()["task"] is None
+    assert post(people, target, {"p2": "b"}).json()["task"] == "binary"
+
+
+def test__labels__the_same_again__make_no_new_version(people: Service, target: str) -> None:
+    first = post(people, target, {"p1": "a", "p2": "b"}).json()
+    again = post(people, target, {"p2": "b", "p1": "a"}).json()
+    assert again["label_set"] == first["label_set"]
+    assert again["replaced"] == 2
+
+
+def test__labels__repeated_under_one_key__count_once(people: Service, target: str) -> None:
+    first = post(people, target, {"p1": "a", "p2": "b"}, key=f"{target}-1")
+    again = post(people, target, {"p1": "a", "p2": "b"}, key=f"{target}-1")
+    assert again.json() == first.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    other = post(people, target, {"p1": "a", "p2": "a"}, key=f"{target}-1")
+    assert (other.status_code, code_of(other)) == (422, "idempotency_mismatch")
+
+
+def test__labels__many_requests_at_once__all_count(people: Service, target: str) -> None:
+    answers: list[httpx.Response] = []
+
+    def send(start: int) -> None:
+        answers.append(post(people, target, {f"p{start + row}": "ab"[row % 2] for row in range(10)}))
+
+    threads = [threading.Thread(target=send, args=(10 * number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert people.http.get(f"/v1/tables/people/targets/{target}").json()["num_labels"] == 50
+
+
+def test__labels__for_a_column_target__are_refused(people: Service) -> None:
+    people.http.post("/v1/tables/people/targets", json={"name": "fromcolumn", "column": "churned"})
+    answer = post(people, "fromcolumn", {"p1": "Yes"})
+    assert (answer.status_code, code_of(answer)) == (409, "labels_from_column")
+
+
+@pytest.mark.parametrize("content_type", ["text/csv", "application/vnd.apache.parquet"])
+def test__labels__of_another_media_type__are_refused(people: Service, target: str, content_type: str) -> None:
+    answer = people.http.post(
+        f"/v1/tables/people/targets/{target}/labels", content=b"key,value\np1,a\n", headers={"Content-Type": content_type}
+    )
+    assert (answer.status_code, code_of(answer)) == (415, "unsupported_media_type")
