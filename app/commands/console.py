@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:00)")
 _PIPE_WIDTH = 200  # a table that goes to a file or another program is not cut at a terminal's width
 
 
@@ -82,7 +83,7 @@ def show_fields(fields: Mapping[str, object]) -> None:
 
 
 def cell_text(value: object) -> str:
-    """`yes` and `no`, four significant digits, lists with commas; None is empty."""
+    """`yes` and `no`, four significant digits, times to the second, lists with commas; None is empty."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -95,4 +96,5 @@ def cell_text(value: object) -> str:
         return ", ".join(cell_text(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{clean(name)}: {cell_text(item)}" for name, item in value.items())
-    return clean(value)
+    instant = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    return f"{instant[1]} {instant[2]}Z" if instant else clean(value)

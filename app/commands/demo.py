@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PRETRAIN_S = 75.0
 MAX_LABELS = 400
 NUM_STEPS = 6
+CHAMPION = "champion"
 
 
 def demo(
@@ -109,10 +110,13 @@ def _tell(telling: _Telling, client: Client, story: Story, pretrain_seconds: flo
     telling.note(f"encoder {encoder.get('encoder', 1)} is ready")
     telling.step(f"Say what to predict: {', '.join(target.name for target in story.targets)}")
     _create_targets(telling, client, story, table)
-    telling.step("Fine-tune a head for each, in one job over one encoder pass")
+    labels = "all labels" if story.max_labels is None else f"at most {story.max_labels} labels"
+    telling.step(f"Fine-tune a head for each from {labels}, in one job over one encoder pass")
     heads = _finetune(telling, client, story, table)
     telling.step("Predict all of them for some rows, in one request")
-    references = [f"{name}:{head['version']}" for name, head in heads.items()]
+    references = [
+        name if CHAMPION in head["aliases"] else f"{name}:{head['version']}" for name, head in heads.items()
+    ]
     began = time.perf_counter()
     predictions = client.predict(table, references, **story.rows_to_predict())
     milliseconds = 1_000 * (time.perf_counter() - began)
@@ -191,14 +195,15 @@ def _next_steps(answer: Mapping[str, Any], home: Path, *, is_running: bool) -> N
     if home != Path.home() / ".rootstock":
         program = f"ROOTSTOCK_HOME={shlex.quote(str(home))} {program}"
     table, names = answer["table"], list(answer["heads"])
+    targets = ",".join(answer["predictions"]["predictions"])
     keys = answer["predictions"]["keys"]
     lines = [] if is_running else [f"{program} serve", "# and in another terminal:"]
     if keys:
         lines.append(
-            f"{program} predict {table} {','.join(names)} --keys {shlex.quote(','.join(map(str, keys[:2])))}"
+            f"{program} predict {table} {targets} --keys {shlex.quote(','.join(map(str, keys[:2])))}"
         )
     else:
-        lines.append(f"{program} predict {table} {','.join(names)} --rows rows.csv")
+        lines.append(f"{program} predict {table} {targets} --rows rows.csv")
     lines += [
         f"{program} heads show {table} {names[0]} {answer['heads'][names[0]]['version']}",
         f"{program} profile {table}",

@@ -9,6 +9,7 @@ import typer
 from app.commands.console import cell_text, json_line, say, show_fields, show_table
 from app.commands.following import wait_for
 from app.commands.session import session_of
+from rootstock_client import Job
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
 
@@ -29,12 +30,18 @@ def list_jobs(
     with session.client() as client:
         found = client.jobs(status=status, table=table, limit=limit)
     if not session.show([job.raw for job in found]):
-        rows = [
-            [job.id, job.kind, job.status, f"{job.progress.fraction:.0%}" if job.progress.fraction is not None else "",
-             job.error.message if job.error else job.progress.message, job.raw.get("created_at")]
-            for job in found
-        ]  # fmt: skip
+        rows = [[job.id, job.kind, job.status, *_progress(job), job.raw.get("created_at")] for job in found]
         show_table(["job", "kind", "status", "done", "message", "created"], rows)
+
+
+def _progress(job: Job) -> tuple[str, str]:
+    """How far, and what is going on or went wrong."""
+    if job.error is not None:
+        return "", job.error.message
+    if job.is_finished:
+        return "", ""
+    fraction = job.progress.fraction
+    return "" if fraction is None else f"{fraction:.0%}", job.progress.message
 
 
 @jobs.command("show")
