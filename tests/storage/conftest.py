@@ -6,9 +6,8 @@ from tests.storage.databases import (
     database,
     database_url,
     empty_url,
-    migrated_postgres_url,
     postgres,
     sqlite_template,
 )
 
-__all__ = ["database", "database_url", "empty_url", "migrated_postgres_url", "postgres", "sqlite_template"]
+__all__ = ["database", "database_url", "empty_url", "postgres", "sqlite_template"]

