@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CollectorRegistry
 from starlette.responses import HTMLResponse, Response
@@ -63,28 +64,27 @@ def _routed_app() -> FastAPI:
     install_problem_handlers(app)
     for router in PUBLIC:
         app.include_router(router)
-    closed = APIRouter(dependencies=[Depends(authenticate)])
-    for router in KEYED:
-        closed.include_router(router)
-    for router in KEYED_V1:
-        closed.include_router(router, prefix=API_PREFIX)
-    app.include_router(closed)
+    for prefix, routers in (("", KEYED), (API_PREFIX, KEYED_V1)):
+        for router in routers:
+            app.include_router(router, prefix=prefix, dependencies=[Depends(authenticate)])
     _serve_documents(app)
     return app
 
 
 def _serve_documents(app: FastAPI) -> None:
     """`/openapi.json` and `/docs`, public: they say what the source says."""
-    document = build_openapi(app)
-    page = docs_page(document)
+
+    @cache  # half a second of work that most processes are never asked for
+    def document() -> dict[str, Any]:
+        return build_openapi(app)
 
     def openapi_json() -> Response:
-        return json_response(document)
+        return json_response(document())
 
     def docs() -> HTMLResponse:
-        return HTMLResponse(page, headers={"Content-Security-Policy": DOCS_POLICY})
+        return HTMLResponse(docs_page(document()), headers={"Content-Security-Policy": DOCS_POLICY})
 
-    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]
     app.add_api_route("/openapi.json", openapi_json, include_in_schema=False, response_model=None)
     app.add_api_route("/docs", docs, include_in_schema=False, response_model=None)
 

@@ -13,7 +13,9 @@ BASE = "/v1/tables/people/targets/churn"
 @pytest.fixture(scope="module")
 def heads(people: Service) -> Service:
     ready_encoder(people, "people")
-    people.http.post("/v1/tables/people/targets", json={"name": "churn", "column": "churned"}).raise_for_status()
+    people.http.post(
+        "/v1/tables/people/targets", json={"name": "churn", "column": "churned"}
+    ).raise_for_status()
     assert [ready_head(people, "people", "churn") for _ in range(3)] == [1, 2, 3]
     return people
 

@@ -17,8 +17,14 @@ SECRET = "Okonkwo-4711"
 WITH_BODY = [operation for operation in OPERATIONS if operation.json is not None]
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -58,12 +64,25 @@ def test__json__too_deep__is_refused_before_and_after_the_parsers_own_limit() ->
 @pytest.mark.parametrize("operation", WITH_BODY, ids=str)
 def test__body__not_json__is_refused_and_changes_nothing(people: Service, operation: Operation) -> None:
     before = people.footprint()
-    for content in (b"{", b"NaN", b'{"a": 1e999}', b"\xff\xfe", b"[" * 500 + b"]" * 500, b'"' + SECRET.encode()):
+    for content in (
+        b"{",
+        b"NaN",
+        b'{"a": 1e999}',
+        b"\xff\xfe",
+        b"[" * 500 + b"]" * 500,
+        b'"' + SECRET.encode(),
+    ):
         answer = people.http.request(operation.method, operation.path, content=content, headers=JSON)
         assert answer.status_code == 400, answer.text
         assert code_of(answer) in ("invalid_json", "json_too_deep")
         assert SECRET not in answer.text
-    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", ""):
+    for content_type in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/json",
+        "",
+    ):
         answer = people.http.request(
             operation.method, operation.path, content=b"{}", headers={"Content-Type": content_type}
         )
@@ -98,7 +117,9 @@ def test__body__not_json__is_refused_and_changes_nothing(people: Service, operat
         ("fine-tunes", {"targets": "*", "alias": "../x"}),
     ],
 )
-def test__body__wrong_value__is_refused_without_repeating_it(people: Service, path: str, body: object) -> None:
+def test__body__wrong_value__is_refused_without_repeating_it(
+    people: Service, path: str, body: object
+) -> None:
     before = people.footprint()
     answer = people.http.post(f"/v1/tables/people/{path}", json=body)
     assert answer.status_code == 422, answer.text

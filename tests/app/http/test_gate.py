@@ -15,7 +15,14 @@ SECRET = "Okonkwo-4711"
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "evil.example:8321"]
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "localhost@evil.example",
+        "evil.example:8321",
+    ],
 )
 def test__host__not_allowed__is_refused(people: Service, host: str) -> None:
     answer = people.http.get("/v1/tables", headers={"Host": host})
@@ -39,7 +46,9 @@ def test__host__missing_or_twice__is_refused(people: Service) -> None:
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "file://", ""])
 def test__origin__another_page__is_refused(people: Service, origin: str) -> None:
-    answer = people.http.post("/v1/keys", headers={"Origin": origin}, json={"name": "x", "scopes": ["predict"]})
+    answer = people.http.post(
+        "/v1/keys", headers={"Origin": origin}, json={"name": "x", "scopes": ["predict"]}
+    )
     assert (answer.status_code, code_of(answer)) == (403, "origin_refused")
 
 
@@ -57,7 +66,9 @@ def test__answer__any__carries_security_headers(people: Service, path: str) -> N
     assert answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v1", "/v1/tables/", "/v1/tables/people/nothing", "/v1/../etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/v1", "/v1/tables/", "/v1/tables/people/nothing", "/v1/../etc/passwd"]
+)
 def test__path__unknown__is_a_problem(people: Service, path: str) -> None:
     answer = people.http.get(path)
     assert (answer.status_code, code_of(answer)) == (404, "route_not_found")
@@ -79,10 +90,14 @@ def test__name__not_of_the_form__finds_nothing(people: Service, name: str) -> No
     assert people.footprint() == before
 
 
-def test__body__too_large__is_refused_by_its_declared_length_and_while_it_arrives(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test__body__too_large__is_refused_by_its_declared_length_and_while_it_arrives(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     service = Service(tmp_path_factory.mktemp("small") / "home", max_body_bytes=2048)
     try:
-        declared = service.http.post("/v1/keys", content=b" " * 5000, headers={"Content-Type": "application/json"})
+        declared = service.http.post(
+            "/v1/keys", content=b" " * 5000, headers={"Content-Type": "application/json"}
+        )
         assert (declared.status_code, code_of(declared)) == (413, "body_too_large")
         pieces = (b" " * 1000 for _ in range(5))
         chunked = service.http.post("/v1/keys", content=pieces, headers={"Content-Type": "application/json"})
@@ -130,8 +145,18 @@ def test__docs__page__fetches_nothing_from_elsewhere(people: Service) -> None:
 
 
 def test__many_bad_requests__never_a_500(people: Service) -> None:
-    paths = ["/v1/tables?limit=x", "/v1/tables?limit=0", "/v1/tables?cursor=%00", "/v1/jobs?status=x", "/v1/jobs/x/events"]
-    paths += ["/v1/tables/people/encoders/99999999999999999999", "/v1/tables/people/encoders/0", "/v1/jobs?cursor=abc"]
+    paths = [
+        "/v1/tables?limit=x",
+        "/v1/tables?limit=0",
+        "/v1/tables?cursor=%00",
+        "/v1/jobs?status=x",
+        "/v1/jobs/x/events",
+    ]
+    paths += [
+        "/v1/tables/people/encoders/99999999999999999999",
+        "/v1/tables/people/encoders/0",
+        "/v1/jobs?cursor=abc",
+    ]
     paths += ["/v1/tables/people/encoders/-1", "/v1/tables?limit=" + "9" * 400]
     for path in paths:
         answer = people.http.get(path)

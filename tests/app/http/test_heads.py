@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ BASE = "/v1/tables/people"
 
 
 @pytest.fixture(scope="module")
-def lab(people: Service) -> Iterator[Service]:
+def lab(people: Service) -> Service:
     """A ready encoder; `churn` (target-role column), `rich` (a feature), `plan` (by key), `bare` (no labels)."""
     ready_encoder(people, "people")
     for body in (
@@ -30,7 +29,7 @@ def lab(people: Service) -> Iterator[Service]:
     people.http.post(f"{BASE}/targets/plan/labels", json={"labels": labels}).raise_for_status()
     labels = [{"key": f"p{row}", "value": "a"} for row in range(60)]
     people.http.post(f"{BASE}/targets/same/labels", json={"labels": labels}).raise_for_status()
-    yield people
+    return people
 
 
 def payload_of(service: Service, job_id: str) -> dict[str, Any]:
@@ -62,9 +61,15 @@ def test__encoder__asked_for__is_pinned_to_snapshot_and_schema(service: Service)
 
 @pytest.mark.parametrize(
     ("target", "view", "seen"),
-    [("churn", ["churned"], False), ("rich", ["churned", "city", "income"], True), ("plan", ["churned"], False)],
+    [
+        ("churn", ["churned"], False),
+        ("rich", ["churned", "city", "income"], True),
+        ("plan", ["churned"], False),
+    ],
 )
-def test__head__asked_for__is_pinned_to_its_view(lab: Service, target: str, view: list[str], seen: bool) -> None:
+def test__head__asked_for__is_pinned_to_its_view(
+    lab: Service, target: str, view: list[str], seen: bool
+) -> None:
     answer = lab.http.post(f"{BASE}/targets/{target}/heads", json={"labels": {"limit": 50, "seed": 1}})
     assert answer.status_code == 202, answer.text
     version = answer.json()["head"]["version"]

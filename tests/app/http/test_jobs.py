@@ -41,14 +41,18 @@ def test__job__queued__cancelled_at_once_and_its_table_is_gone(service: Service)
 def test__table__deleted__cancels_its_jobs_and_says_what_went(service: Service) -> None:
     service.ready_table("people")
     encoder = service.http.post("/v1/tables/people/encoders", json={}).json()
-    service.http.post("/v1/tables/people/targets", json={"name": "churn", "column": "churned"}).raise_for_status()
+    service.http.post(
+        "/v1/tables/people/targets", json={"name": "churn", "column": "churned"}
+    ).raise_for_status()
     gone = service.http.delete("/v1/tables/people").json()
     assert (gone["table"], gone["snapshots"], gone["encoders"], gone["targets"]) == ("people", 1, 1, 1)
     assert gone["cancelled_jobs"] == [encoder["job"]["id"]]
     assert gone["artifacts"] >= 1
     assert service.http.get(f"/v1/jobs/{encoder['job']['id']}").json()["status"] == "cancelled"
     found = service.footprint()
-    assert [found[name] for name in ("table", "snapshot", "encoder", "target", "label_set", "artifact")] == [0] * 6
+    assert [found[name] for name in ("table", "snapshot", "encoder", "target", "label_set", "artifact")] == [
+        0
+    ] * 6
     service.ready_table("people")
 
 
@@ -78,7 +82,10 @@ def test__events__streamed__arrive_live_and_end_with_the_job(service: Service) -
     worker = threading.Thread(target=lambda: (is_open.wait(30), service.work()))
     worker.start()
     kinds, numbers = [], []
-    with service.client(service.key) as client, client.stream("GET", f"/v1/jobs/{job_id}/events", headers=STREAM) as stream:
+    with (
+        service.client(service.key) as client,
+        client.stream("GET", f"/v1/jobs/{job_id}/events", headers=STREAM) as stream,
+    ):
         assert stream.headers["content-type"].startswith("text/event-stream")
         for line in stream.iter_lines():
             if line.startswith("event: "):
@@ -91,7 +98,9 @@ def test__events__streamed__arrive_live_and_end_with_the_job(service: Service) -
     worker.join(60)
     assert (kinds[0], kinds[-1]) == ("queued", "succeeded")
     assert numbers == list(range(1, len(numbers) + 1))
-    rest = service.http.get(f"/v1/jobs/{job_id}/events", headers={**STREAM, "Last-Event-ID": str(numbers[-2])}).text
+    rest = service.http.get(
+        f"/v1/jobs/{job_id}/events", headers={**STREAM, "Last-Event-ID": str(numbers[-2])}
+    ).text
     assert rest.count("event: ") == 1
     assert "event: succeeded" in rest
     wait_for_no_followers(service)
@@ -101,7 +110,10 @@ def test__events__key_revoked_meanwhile__ends_the_stream(service: Service) -> No
     job_id = service.register("people", people_csv(20)).json()["job"]["id"]
     made = service.http.post("/v1/keys", json={"name": "short", "scopes": ["tables:read"]}).json()
     started_at = time.monotonic()
-    with service.client(made["key"]) as client, client.stream("GET", f"/v1/jobs/{job_id}/events", headers=STREAM) as stream:
+    with (
+        service.client(made["key"]) as client,
+        client.stream("GET", f"/v1/jobs/{job_id}/events", headers=STREAM) as stream,
+    ):
         lines = stream.iter_lines()
         next(lines)
         service.http.delete(f"/v1/keys/{made['id']}").raise_for_status()
@@ -112,7 +124,10 @@ def test__events__key_revoked_meanwhile__ends_the_stream(service: Service) -> No
 
 def test__events__client_leaves__is_followed_no_more(service: Service) -> None:
     job_id = service.register("people", people_csv(20)).json()["job"]["id"]
-    with service.client(service.key) as client, client.stream("GET", f"/v1/jobs/{job_id}/events", headers=STREAM) as stream:
+    with (
+        service.client(service.key) as client,
+        client.stream("GET", f"/v1/jobs/{job_id}/events", headers=STREAM) as stream,
+    ):
         next(stream.iter_lines())
         assert service.container.events.num_followers == 1
     wait_for_no_followers(service)

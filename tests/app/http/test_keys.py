@@ -33,7 +33,10 @@ def test__key__made__is_shown_once_and_works(service: Service) -> None:
     listed = service.http.get("/v1/keys").text
     assert made["id"] in listed
     assert made["key"] not in listed
-    assert made["key"].rsplit("_", 1)[1].encode() not in service.settings.home.joinpath("rootstock.db").read_bytes()
+    assert (
+        made["key"].rsplit("_", 1)[1].encode()
+        not in service.settings.home.joinpath("rootstock.db").read_bytes()
+    )
 
 
 def test__key__repeated_request__makes_one_and_tells_no_secret_twice(service: Service) -> None:
@@ -56,7 +59,9 @@ def test__key__repeated_request__makes_one_and_tells_no_secret_twice(service: Se
         ({"name": "x", "scopes": ["predict"], "expires_at": "soon"}, "invalid_request"),
     ],
 )
-def test__key__that_cannot_be__is_refused_and_leaves_nothing(people: Service, body: dict[str, object], code: str) -> None:
+def test__key__that_cannot_be__is_refused_and_leaves_nothing(
+    people: Service, body: dict[str, object], code: str
+) -> None:
     before = people.footprint()
     answer = people.http.post("/v1/keys", json=body)
     assert (answer.status_code, code_of(answer)) == (422, code)

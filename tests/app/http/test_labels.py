@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,10 +15,10 @@ _number = iter(range(1_000))
 
 
 @pytest.fixture
-def target(people: Service) -> Iterator[str]:
+def target(people: Service) -> str:
     name = f"t{next(_number)}"
     people.http.post("/v1/tables/people/targets", json={"name": name}).raise_for_status()
-    yield name
+    return name
 
 
 def post(service: Service, target: str, labels: Any, **more: Any) -> httpx.Response:
@@ -160,6 +159,8 @@ def test__labels__for_a_column_target__are_refused(people: Service) -> None:
 @pytest.mark.parametrize("content_type", ["text/csv", "application/vnd.apache.parquet"])
 def test__labels__of_another_media_type__are_refused(people: Service, target: str, content_type: str) -> None:
     answer = people.http.post(
-        f"/v1/tables/people/targets/{target}/labels", content=b"key,value\np1,a\n", headers={"Content-Type": content_type}
+        f"/v1/tables/people/targets/{target}/labels",
+        content=b"key,value\np1,a\n",
+        headers={"Content-Type": content_type},
     )
     assert (answer.status_code, code_of(answer)) == (415, "unsupported_media_type")

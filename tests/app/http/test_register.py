@@ -45,7 +45,9 @@ def test__file__no_table__is_refused_at_once_and_leaves_nothing(people: Service,
     assert people.http.get("/v1/tables/fresh").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["../x", "..", "A", "", "-a", "a" * 64, "a b", "a/b", "a.b", "ä", "a\n", "\0"])
+@pytest.mark.parametrize(
+    "name", ["../x", "..", "A", "", "-a", "a" * 64, "a b", "a/b", "a.b", "ä", "a\n", "\0"]
+)
 def test__name__not_of_the_form__is_refused_and_leaves_nothing(people: Service, name: str) -> None:
     before = people.footprint()
     answer = people.register(name, people_csv(5))
@@ -99,7 +101,9 @@ def test__form__without_a_file_or_name_or_of_another_type__is_refused(people: Se
         ),
     }  # fmt: skip
     assert {code: code_of(answer) for code, answer in answers.items()} == {code: code for code in answers}
-    no_boundary = people.http.post("/v1/tables", content=b"x", headers={"Content-Type": "multipart/form-data"})
+    no_boundary = people.http.post(
+        "/v1/tables", content=b"x", headers={"Content-Type": "multipart/form-data"}
+    )
     assert code_of(no_boundary) == "invalid_form"
     assert people.footprint() == before
 
@@ -174,14 +178,20 @@ def test__large_file__no_table_by_its_first_mib__is_refused_while_it_arrives(peo
 
 
 def test__large_file__reading_options_after_it__are_refused(people: Service) -> None:
-    files = [("name", (None, "fresh")), ("file", ("t.csv", b"a,b\n" + b"1,2\n" * MIB)), ("delimiter", (None, ";"))]
+    files = [
+        ("name", (None, "fresh")),
+        ("file", ("t.csv", b"a,b\n" + b"1,2\n" * MIB)),
+        ("delimiter", (None, ";")),
+    ]
     before = people.footprint()
     answer = people.http.post("/v1/tables", files=files)
     assert (answer.status_code, code_of(answer)) == (422, "options_after_file")
     assert people.footprint() == before
 
 
-def test__file__larger_than_allowed__is_refused_and_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test__file__larger_than_allowed__is_refused_and_leaves_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     service = Service(tmp_path_factory.mktemp("small") / "home", max_upload_bytes=10_000)
     try:
         before = service.footprint()
@@ -215,7 +225,9 @@ def test__temporary_file__while_it_is_received__is_private(service: Service) -> 
 
     def send() -> None:
         with service.client(service.key) as client:
-            client.post("/v1/tables", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"})
+            client.post(
+                "/v1/tables", content=body(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+            )
 
     sender = threading.Thread(target=send)
     sender.start()

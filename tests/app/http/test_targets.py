@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,17 +20,18 @@ ROLES = {
 
 
 def rows_csv(num_rows: int = 400) -> bytes:
-    lines = ["id,house,age,city,plan,amount,flag,only,empty,weight,gone,when,refund,churned"]
-    for row in range(num_rows):
-        lines.append(
-            f"p{row},h{row // 2},{row % 60},{'abc'[row % 3]},{'xyz'[row * 7 % 3]},{row * 1.5},{row % 2},1,,"
-            f"{1 + row % 3},secret,2024-01-{1 + row % 28:02d},{500 + row if row % 5 == 0 else row % 90},{'Yes' if row % 5 == 0 else 'No'}"
-        )
-    return "\n".join(lines).encode() + b"\n"
+    header = "id,house,age,city,plan,amount,flag,only,empty,weight,gone,when,refund,churned"
+    lines = [
+        f"p{row},h{row // 2},{row % 60},{'abc'[row % 3]},{'xyz'[row * 7 % 3]},{row * 1.5},{row % 2},1,,"
+        f"{1 + row % 3},secret,2024-01-{1 + row % 28:02d},{500 + row if row % 5 == 0 else row % 90},"
+        f"{'Yes' if row % 5 == 0 else 'No'}"
+        for row in range(num_rows)
+    ]
+    return "\n".join([header, *lines]).encode() + b"\n"
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(tmp_path_factory.mktemp("targets") / "home")
     answer = service.register("people", rows_csv(), columns=ROLES)
     service.work()
@@ -51,13 +53,17 @@ def create(service: Service, **body: Any) -> Any:
         ("flag", "binary", [0, 1]),
     ],
 )
-def test__target__from_a_column__infers_its_task(table: Service, column: str, task: str, classes: object) -> None:
+def test__target__from_a_column__infers_its_task(
+    table: Service, column: str, task: str, classes: object
+) -> None:
     answer = create(table, name=f"t_{column}", column=column)
     body = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == f"/v1/tables/people/targets/t_{column}"
     assert (body["task"], body["classes"], body["num_labels"]) == (task, classes, 400)
-    assert table.http.get(answer.headers["location"]).json() == {k: v for k, v in body.items() if k != "warnings"}
+    assert table.http.get(answer.headers["location"]).json() == {
+        k: v for k, v in body.items() if k != "warnings"
+    }
 
 
 def test__target__positive__stands_last(table: Service) -> None:
@@ -84,7 +90,9 @@ def test__target__positive__stands_last(table: Service) -> None:
         ({"name": "../x", "column": "churned"}, "invalid_request"),
     ],
 )
-def test__target__that_cannot_be__is_refused_and_leaves_nothing(table: Service, body: dict[str, Any], code: str) -> None:
+def test__target__that_cannot_be__is_refused_and_leaves_nothing(
+    table: Service, body: dict[str, Any], code: str
+) -> None:
     before = table.footprint()
     answer = create(table, **({"name": "fresh"} | body))
     assert (answer.status_code, code_of(answer)) == (422, code), answer.text
@@ -102,7 +110,9 @@ def test__target__column_was_a_feature_in_pretraining__says_so(table: Service) -
 def test__target__a_column_that_tells_the_label__is_suspected(table: Service) -> None:
     warnings = create(table, name="leaky", column="churned").json()["warnings"]
     assert any("'refund'" in warning for warning in warnings)
-    forbidden = create(table, name="careful", column="churned", forbidden_columns=["refund"]).json()["warnings"]
+    forbidden = create(table, name="careful", column="churned", forbidden_columns=["refund"]).json()[
+        "warnings"
+    ]
     assert not any("'refund'" in warning for warning in forbidden)
 
 
@@ -122,7 +132,9 @@ def test__target__deleted__goes_with_its_labels(table: Service) -> None:
     answer = table.http.delete("/v1/tables/people/targets/short")
     assert answer.json() == {"target": "short", "heads": 0, "label_sets": 1, "cancelled_jobs": []}
     after = table.footprint()
-    assert {k: v for k, v in after.items() if k != "audit"} == {k: v for k, v in before.items() if k != "audit"}
+    assert {k: v for k, v in after.items() if k != "audit"} == {
+        k: v for k, v in before.items() if k != "audit"
+    }
 
 
 def test__table_not_ready__nothing_can_be_made_of_it(service: Service) -> None:
