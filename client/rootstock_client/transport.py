@@ -12,6 +12,7 @@ import platform
 import random
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Transport:
             trust_env=not connection.is_loopback,  # a proxy of the environment never sees what stays on this machine
             transport=http,
         )
+        weakref.finalize(self, self._http.close)  # a client of a notebook is seldom closed by hand
 
     def close(self) -> None:
         self._http.close()
