@@ -58,5 +58,6 @@ def _as_json(comparison: PairedComparison, champion: Head, part: Part) -> JsonOb
         "high": comparison.high,
         "n": comparison.num_rows,
         "on": part,
+        "is_paired": True,
         "sentence": comparison.sentence,
     }

@@ -13,7 +13,7 @@ from app.jobs.labelled_rows import target_data
 from app.jobs.snapshots import load_encoder, read_snapshot
 from app.schemas.payloads import FinetunePayload
 from models.errors import InputError
-from models.features.schema import TableSchema
+from models.features.schema import Role, TableSchema
 from models.features.snapshot import Snapshot
 from models.heads import HeadConfig
 from models.training.finetuning import fit_heads
@@ -58,13 +58,14 @@ class FinetuneJob:
         ]
         results = fit_heads(
             bundle,
-            snapshot.read([column.name for column in bundle.schema.encoded]),
+            snapshot.read(_columns_to_read(bundle.schema)),
             targets,
             _HEAD_CONFIG.validate_python(payload.head),
             seed=payload.labels.seed,
             max_seconds=payload.max_seconds,
             progress=task.progress,
             should_stop=task.should_stop,
+            baselines=payload.baselines,
         )
         fitted = {result.name: result for result in results if isinstance(result, HeadResult)}
         failures.update({result.name: result for result in results if isinstance(result, HeadFailure)})
@@ -100,6 +101,11 @@ def _heads_to_fit(task: Task, payload: FinetunePayload) -> list[_ToFit]:
     if not found:
         raise NotFound("All targets of this fine-tune were deleted while it waited.", code="target_not_found")
     return found
+
+
+def _columns_to_read(schema: TableSchema) -> list[str]:
+    """Inputs of the encoder and of the baselines, and the groups that must not straddle folds."""
+    return [column.name for column in (*schema.encoded, *schema.with_role(Role.GROUP))]
 
 
 def _labels(

@@ -17,6 +17,10 @@ from storage.unit_of_work import UnitOfWork
 
 CHAMPION = "champion"
 
+TOLERANCE = 0.02
+"""A head that does not look as good as the champion on the same labels passes only if it is not worse by more than
+this, with 95 % confidence: few labels would otherwise let anything pass, because they cannot show it to be worse."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -59,10 +63,14 @@ def judge(
         comparison = unpaired(target, head_metrics, champion)
     if comparison is None:
         return Verdict(False, f"The head cannot be compared with the champion, version {champion.version}.")
-    metric, low, high = comparison["metric"], comparison["low"], comparison["high"]
-    words = f"{metric} minus that of the champion, version {champion.version}: {low:+.4f} to {high:+.4f}"
-    if high < 0:
+    words = f"{comparison['metric']} minus that of the champion, version {champion.version}: " + (
+        f"{comparison['difference']:+.4f}, from {comparison['low']:+.4f} to {comparison['high']:+.4f}"
+    )
+    if comparison["high"] < 0:
         return Verdict(False, f"The head is worse than the champion ({words}).")
+    looks_as_good = comparison["is_paired"] and comparison["difference"] >= 0
+    if not looks_as_good and comparison["low"] < -TOLERANCE:
+        return Verdict(False, f"The head is not shown to be as good as the champion ({words}).")
     return Verdict(True, f"The head is not worse than the champion ({words}).")
 
 
@@ -75,7 +83,13 @@ def unpaired(target: Target, metrics: JsonObject, champion: Head) -> JsonObject 
         return None
     difference = new["value"] - old["value"]
     spread = math.hypot(new["high"] - new["low"], old["high"] - old["low"]) / 2
-    return {"metric": name, "difference": difference, "low": difference - spread, "high": difference + spread}
+    return {
+        "metric": name,
+        "difference": difference,
+        "low": difference - spread,
+        "high": difference + spread,
+        "is_paired": False,
+    }
 
 
 def champion_of(uow: UnitOfWork, target_id: str) -> Head | None:

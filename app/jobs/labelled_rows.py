@@ -34,7 +34,7 @@ def target_data(
     """Labels of `target` as `head` is to be fitted on them.
 
     Raises:
-        LabelError: labels without a task, values that are not of the target's task, unusable weights.
+        LabelError: the target has no task yet, or values that are not of its task and classes.
     """
     if target.task is None:
         raise LabelError(f"The target {target.name!r} has no labels yet; send some first.", code="no_labels")
@@ -101,6 +101,4 @@ def _weights(
     for column in weighted:
         of_row = snapshot.read([column.name])[column.name].cast(pl.Float64).fill_null(1.0).to_numpy()
         weights = weights * of_row[rows]
-    if not np.isfinite(weights).all() or (weights < 0).any() or not (weights > 0).any():
-        raise LabelError("Weights must be finite, not negative, and not all zero.", code="invalid_weights")
     return weights

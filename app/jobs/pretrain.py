@@ -43,6 +43,7 @@ class PretrainJob:
             progress=task.progress,
             should_stop=task.should_stop,
             num_steps=payload.max_steps,
+            checkpoint_every_s=payload.checkpoint_every_s,
         )
         stored = put_bundle(task.store, task.workspace_id, bundle.to_files(), kind="encoder")
         return {"manifest_digest": stored.digest, "artifacts": stored.digests, "report": bundle.report}
@@ -66,5 +67,6 @@ class PretrainJob:
 
 
 def _summary(report: JsonObject) -> JsonObject:
-    """The figures of a report, without its curves and per-column parts (the encoder has them)."""
-    return {name: value for name, value in report.items() if isinstance(value, str | int | float | bool)}
+    """The few figures of a report that its owner waits for; the encoder has them all."""
+    names = ("num_steps", "seconds", "rows_per_second", "held_out_loss", "stopped_by", "warnings")
+    return {name: report[name] for name in names if name in report}

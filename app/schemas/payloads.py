@@ -56,6 +56,7 @@ class PretrainPayload(_Payload):
     max_seconds: float = DEFAULT_PRETRAIN_SECONDS
     seed: int = 0
     max_steps: int | None = None  # fixed number of steps instead of the probe of `max_seconds`
+    checkpoint_every_s: float = 15.0
 
 
 class HeadToFit(_Payload):
@@ -84,4 +85,5 @@ class FinetunePayload(_Payload):
     head: JsonObject = {"kind": "auto"}  # models.heads.HeadConfig
     labels: LabelsRequest = LabelsRequest()
     max_seconds: float = DEFAULT_FINETUNE_SECONDS
+    baselines: bool = True  # fit the baselines that are reported beside each head
     alias: str | None = None  # to move on success, besides `champion` for a target's first passing head

@@ -10,6 +10,7 @@ import torch
 
 from app.jobs import AbandonedStatus, JobKind, Task
 from models.errors import Interrupted, LabelError
+from storage.errors import NotFound
 from storage.orm import Job
 from storage.orm.base import JsonObject
 from storage.unit_of_work import UnitOfWork
@@ -119,6 +120,32 @@ class Look(_Kind):
         }
 
 
-JOB_KINDS: dict[str, JobKind] = {
-    kind.kind: kind for kind in (Count(), Refuse(), Break(), Die(), Hang(), Look())
-}
+class Unpublishable(_Kind):
+    """Succeeds, and cannot be published: for a reason of this program, or because its subject is gone."""
+
+    kind = "unpublishable"
+
+    def run(self, task: Task) -> JsonObject:
+        task.store.put_bytes(task.workspace_id, b"never published")
+        return {}
+
+    def publish(self, uow: UnitOfWork, job: Job, result: JsonObject) -> JsonObject:
+        super().publish(uow, job, result)
+        if job.payload.get("gone"):
+            raise NotFound("The table was deleted meanwhile.", code="table_not_found")
+        raise RuntimeError(f"cannot publish {SECRET}")
+
+
+class Unabandonable(Refuse):
+    """Fails, and cannot even be abandoned."""
+
+    kind = "unabandonable"
+
+    def abandon(self, uow: UnitOfWork, job: Job, status: AbandonedStatus, error: JsonObject | None) -> None:
+        raise KeyError(SECRET)
+
+
+_ALL: tuple[JobKind, ...] = (
+    Count(), Refuse(), Break(), Die(), Hang(), Look(), Unpublishable(), Unabandonable(),
+)  # fmt: skip
+JOB_KINDS: dict[str, JobKind] = {kind.kind: kind for kind in _ALL}
