@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     events_poll_s: float = Field(default=0.25, gt=0)
 
     max_upload_bytes: int = Field(default=4 * GIB, ge=1)
-    max_body_bytes: int = Field(default=32 * MIB, ge=1024)  # JSON bodies
+    max_body_bytes: int = Field(default=16 * MIB, ge=1024)  # JSON bodies
     max_json_depth: int = Field(default=16, ge=4)
     min_free_disk_bytes: int = Field(default=256 * MIB, ge=0)  # never filled by uploads
     max_labels_per_request: int = Field(default=100_000, ge=1)

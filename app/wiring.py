@@ -135,9 +135,9 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
         labels=LabelService(
             database, store, folder=settings.uploads_dir, max_labels=settings.max_labels_per_request
         ),
-        heads=HeadService(database),
+        heads=HeadService(database, store),
         aliases=AliasService(database),
-        jobs=JobService(database),
+        jobs=JobService(database, store),
         keys=KeyService(database),
         first_key=first_key,
     )

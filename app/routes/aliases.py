@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from app.dependencies import Parts, Promoter, Reader
-from app.routes.edge.conditions import ExpectedRevision, etag
-from app.routes.edge.responses import problems
+from app.routes.edge.conditions import ExpectedRevision, Repeatable, etag
+from app.routes.edge.responses import answer_response, problems
 from app.routes.edge.strict_json import JsonBody
 from app.routes.parameters import AliasName, TableName, TargetName
 from app.schemas.heads import AliasBody, AliasHistoryBody, AliasList, AliasRequest
@@ -49,20 +49,18 @@ def move_alias(
     return moved
 
 
-@router.post("/{alias}/rollback", responses=problems(400, 404, 409, 412))
+@router.post("/{alias}/rollback", response_model=AliasBody, responses=problems(400, 404, 409, 412))
 def roll_alias_back(
-    response: Response,
     parts: Parts,
     caller: Promoter,
     table: TableName,
     target: TargetName,
     alias: AliasName,
     expected: ExpectedRevision,
-) -> AliasBody:
+    repeat: Repeatable,
+) -> Response:
     """Point an alias back at the version it had before its last move."""
-    moved = parts.aliases.rollback(caller, table, target, alias, expected)
-    response.headers.update(etag(moved.revision))
-    return moved
+    return answer_response(parts.aliases.rollback(caller, table, target, alias, expected, repeat))
 
 
 @router.get("/{alias}/history", responses=problems(404))

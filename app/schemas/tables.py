@@ -114,7 +114,7 @@ class ColumnsPatched(AnswerBody):
 
 
 class TableDeleted(AnswerBody):
-    """What went with the table; artifacts leave the store with the next sweep."""
+    """What went with the table; `artifacts` counts the stored objects that nothing else used."""
 
     table: str
     snapshots: int

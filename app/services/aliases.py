@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.errors import PreconditionFailed
 from app.schemas.heads import AliasBody, AliasHistoryBody, AliasList, AliasMove
 from app.schemas.principal import Principal
+from app.services.answers import Answer, RepeatableRequest, make_once
 from app.services.lookup import target_of
 from storage.engine import Database
 from storage.errors import NotFound, StaleRevision
@@ -62,10 +63,20 @@ class AliasService:
             return _body(uow, row, alias)
 
     def rollback(
-        self, principal: Principal, table: str, target: str, name: str, expected_revision: int | None
-    ) -> AliasBody:
-        """Point the alias at the version it had before. Raises: Conflict `nothing_to_roll_back`; as `move`."""
-        with self._database.writing() as uow:
+        self,
+        principal: Principal,
+        table: str,
+        target: str,
+        name: str,
+        expected_revision: int | None,
+        request: RepeatableRequest | None,
+    ) -> Answer:
+        """Point the alias at the version it had before; a repeat under one key goes back once.
+
+        Raises: Conflict `nothing_to_roll_back`; as `move`.
+        """
+
+        def make(uow: UnitOfWork) -> Answer:
             _, row = target_of(uow, principal, table, target)
             try:
                 alias = uow.aliases.rollback(
@@ -74,7 +85,10 @@ class AliasService:
             except StaleRevision as error:
                 raise _moved_meanwhile(error) from None
             uow.audit.add(principal.workspace_id, principal.key_id, "alias.rollback", row.id, {"alias": name})
-            return _body(uow, row, alias)
+            body = _body(uow, row, alias)
+            return Answer(200, body.model_dump(mode="json"), {"ETag": f'"{body.revision}"'})
+
+        return make_once(self._database, principal, request, make)
 
     def history(self, principal: Principal, table: str, target: str, name: str) -> AliasHistoryBody:
         """All moves, newest first. Raises: NotFound `alias_not_found`."""

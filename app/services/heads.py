@@ -21,11 +21,13 @@ from app.schemas.jobs import JobBody
 from app.schemas.payloads import FinetunePayload, HeadToFit, LabelsRequest
 from app.schemas.principal import Principal
 from app.services.answers import Answer, RepeatableRequest, make_once
+from app.services.artifacts import remove_unreferenced
 from app.services.lookup import active_encoder, current_schema, encoder_schema, ready_table, target_of
 from app.services.target_labels import check_fittable
 from app.services.views import absent_columns, is_seen_in_pretraining
 from models.features.schema import TableSchema
 from models.heads import DEFAULT_HEAD
+from storage.artifacts import ArtifactStore
 from storage.engine import Database
 from storage.ids import new_id
 from storage.orm import Encoder, Head, Job, LabelSet, Snapshot, Table, Target
@@ -46,8 +48,9 @@ class _Ground:
 
 
 class HeadService:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, store: ArtifactStore) -> None:
         self._database = database
+        self._store = store
 
     def fit_one(
         self,
@@ -117,8 +120,9 @@ class HeadService:
         with self._database.writing() as uow:
             _, target = target_of(uow, principal, table_name, target_name)
             head = uow.heads.by_version(target.id, version)
-            uow.heads.delete(head)
+            released = uow.heads.delete(head)
             uow.audit.add(principal.workspace_id, principal.key_id, "head.delete", head.id)
+        remove_unreferenced(self._database, self._store, principal.workspace_id, released)
         return HeadDeleted(target=target.name, version=version)
 
 

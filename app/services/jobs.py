@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from app.schemas.jobs import FINISHED_STATUSES, EventBody, EventList, JobBody, JobList
+from app.schemas.payloads import IngestPayload
 from app.schemas.principal import Principal
+from app.services.artifacts import remove_unreferenced
 from app.services.lookup import table_of
+from storage.artifacts import ArtifactStore
 from storage.engine import Database
 
 TERMINAL_EVENTS = frozenset({"succeeded", "failed", "cancelled"})
@@ -12,8 +15,9 @@ TERMINAL_EVENTS = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class JobService:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, store: ArtifactStore) -> None:
         self._database = database
+        self._store = store
 
     def list(
         self, principal: Principal, status: str | None, table: str | None, limit: int, cursor: str | None
@@ -34,6 +38,9 @@ class JobService:
         with self._database.writing() as uow:
             job = uow.jobs.request_cancel(principal.workspace_id, job_id)
             uow.audit.add(principal.workspace_id, principal.key_id, "job.cancel", job.id)
+        if job.status == "cancelled" and job.kind == "ingest":  # no worker will see this job
+            uploaded = IngestPayload.model_validate(job.payload).upload_digest
+            remove_unreferenced(self._database, self._store, principal.workspace_id, [uploaded])
         return JobBody.of(job)
 
     def events(self, principal: Principal, job_id: str, after: int, limit: int) -> EventList:

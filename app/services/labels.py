@@ -19,6 +19,7 @@ from app.errors import InvalidRequest, ResourceConflict, TooLarge, Unavailable
 from app.schemas.principal import Principal
 from app.schemas.targets import Label, LabelsAccepted, LabelsRequest
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
+from app.services.artifacts import ObjectGone, refer
 from app.services.label_files import decode_values, empty_labels, encode_value, read_labels, write_labels
 from app.services.lookup import ready_table
 from app.services.target_labels import (
@@ -106,9 +107,11 @@ class LabelService:
                 ground = _ground(uow, principal, table_name, target_name)
             merged = self._merge(principal, ground, sent, is_strict=wanted.strict)
             try:
-                publish = partial(_publish, principal=principal, ground=ground, merged=merged)
+                publish = partial(
+                    _publish, store=self._store, principal=principal, ground=ground, merged=merged
+                )
                 return make_once(self._database, principal, request, publish)
-            except _Outdated:
+            except (_Outdated, ObjectGone):
                 continue
         raise Unavailable(
             "Many label requests for this target arrive at once; send it again.", code="labels_busy"
@@ -223,7 +226,9 @@ def _ground(uow: UnitOfWork, principal: Principal, table_name: str, target_name:
     return _Ground(table, snapshot, target, uow.label_sets.latest(target.id))
 
 
-def _publish(uow: UnitOfWork, principal: Principal, ground: _Ground, merged: _Merged) -> Answer:
+def _publish(
+    uow: UnitOfWork, store: ArtifactStore, principal: Principal, ground: _Ground, merged: _Merged
+) -> Answer:
     version = 0 if ground.latest is None else ground.latest.version
     facts = merged.facts
     target = uow.targets.by_name(ground.table.id, ground.target.name)
@@ -234,7 +239,7 @@ def _publish(uow: UnitOfWork, principal: Principal, ground: _Ground, merged: _Me
         if label_set.version != version + 1:
             raise _Outdated
         version = label_set.version
-        uow.artifacts.add(principal.workspace_id, merged.digest, merged.num_bytes, label_set.id)
+        refer(uow, store, principal.workspace_id, merged.digest, merged.num_bytes, label_set.id)
         settled = None if facts.classes is None else list(facts.classes)
         if facts.task is not None and (target.task != facts.task.value or target.classes != settled):
             positive = settled[-1] if settled is not None and len(settled) == 2 else target.positive

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, ServiceError, Unavailable
 from app.schemas.jobs import JobBody
 from app.schemas.payloads import IngestPayload
 from app.schemas.principal import Principal
@@ -24,6 +24,7 @@ from app.schemas.tables import (
     TableSummary,
 )
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
+from app.services.artifacts import ObjectGone, refer, remove_unreferenced
 from app.services.lookup import current_schema, ready_table, table_of
 from models.features.reading import ReadOptions, Sniffed
 from models.features.schema import Role
@@ -31,10 +32,12 @@ from models.features.snapshot import PROFILE_FILE
 from storage.artifacts import ArtifactStore
 from storage.artifacts.manifest import bundle_path
 from storage.engine import Database
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, NotFound, StorageError
 from storage.ids import new_id
 from storage.orm import Snapshot, Table
 from storage.unit_of_work import UnitOfWork
+
+MAX_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,25 @@ class TableService:
             return earlier
         _check_columns(wanted, file.sniffed)
         self.check_name_is_free(principal, wanted.name)
-        # Stored before anything refers to it; if the transaction fails the sweep removes it.
-        digest = self._store.put_file(principal.workspace_id, file.path)
+        for _ in range(MAX_TRIES):
+            digest = self._store.put_file(principal.workspace_id, file.path)
+            try:
+                return self._register(principal, wanted, file, digest, request)
+            except ObjectGone:
+                continue
+            except (ServiceError, StorageError):
+                remove_unreferenced(self._database, self._store, principal.workspace_id, [digest])
+                raise
+        raise Unavailable("The file could not be kept; send it again.", code="upload_lost")
 
+    def _register(
+        self,
+        principal: Principal,
+        wanted: RegisterRequest,
+        file: ReceivedFile,
+        digest: str,
+        request: RepeatableRequest | None,
+    ) -> Answer:
         def make(uow: UnitOfWork) -> Answer:
             settings = {
                 "split": wanted.split.model_dump(mode="json"),
@@ -104,7 +123,7 @@ class TableService:
                 pretrain_max_seconds=wanted.pretrain_max_seconds,
             )
             job_id = new_id("job")
-            uow.artifacts.add(principal.workspace_id, digest, file.num_bytes, job_id)
+            refer(uow, self._store, principal.workspace_id, digest, file.num_bytes, job_id)
             job = uow.jobs.add(
                 principal.workspace_id,
                 "ingest",
@@ -184,15 +203,17 @@ class TableService:
                     principal.workspace_id, status=status, table_id=table.id, limit=500
                 ).items
             ]
+            released: set[str] = set()
             for job in unfinished:
                 if job.status != "running":  # nobody else would let go of what it was to read
-                    uow.artifacts.remove_owner(job.id)
+                    released.update(uow.artifacts.remove_owner(job.id))
             encoders = uow.encoders.list(table.id)
             heads = [head for target in targets for head in uow.heads.list(target.id)]
-            released = uow.tables.delete(table)
+            released.update(uow.tables.delete(table))
             uow.audit.add(
                 principal.workspace_id, principal.key_id, "table.delete", table.id, {"name": table.name}
             )
+        num_removed = remove_unreferenced(self._database, self._store, principal.workspace_id, released)
         return TableDeleted(
             table=table.name,
             snapshots=table.last_snapshot_version,
@@ -200,7 +221,7 @@ class TableService:
             targets=len(targets),
             heads=len(heads),
             cancelled_jobs=[job.id for job in unfinished],
-            artifacts=len(released),
+            artifacts=num_removed,
         )
 
 

@@ -6,6 +6,7 @@ from app.errors import InvalidRequest
 from app.schemas.principal import Principal
 from app.schemas.targets import TargetBody, TargetCreated, TargetDeleted, TargetList, TargetRequest
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
+from app.services.artifacts import remove_unreferenced
 from app.services.lookup import current_schema, encoder_schema, ready_table, table_of, target_of
 from app.services.target_labels import LabelFacts, column_facts
 from app.services.views import absent_columns, is_seen_in_pretraining
@@ -92,10 +93,11 @@ class TargetService:
             heads = uow.heads.list(target.id)
             num_label_sets = len(uow.label_sets.list(target.id))
             cancelled = _cancel_jobs(uow, principal, table, {head.id for head in heads})
-            uow.targets.delete(target)
+            released = uow.targets.delete(target)
             uow.audit.add(
                 principal.workspace_id, principal.key_id, "target.delete", target.id, {"name": target.name}
             )
+        remove_unreferenced(self._database, self._store, principal.workspace_id, released)
         return TargetDeleted(
             target=target.name, heads=len(heads), label_sets=num_label_sets, cancelled_jobs=cancelled
         )

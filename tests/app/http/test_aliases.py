@@ -89,6 +89,16 @@ def test__alias__request_that_cannot_be__is_refused(
     assert heads.footprint() == before
 
 
+def test__rollback__repeated_under_one_key__goes_back_once(heads: Service) -> None:
+    url = f"{BASE}/aliases/red"
+    for version in (1, 2, 3):
+        heads.http.put(url, json={"version": version}).raise_for_status()
+    answers = [heads.http.post(f"{url}/rollback", headers={"Idempotency-Key": "back"}) for _ in range(3)]
+    assert [answer.json()["version"] for answer in answers] == [2, 2, 2]
+    assert [answer.headers["etag"] for answer in answers] == ['"4"'] * 3
+    assert heads.http.get(url).json()["version"] == 2
+
+
 def test__aliases__listed__by_name(heads: Service) -> None:
     for name in ("zeta", "alpha"):
         heads.http.put(f"{BASE}/aliases/{name}", json={"version": 2}).raise_for_status()

@@ -33,7 +33,8 @@ def test__job__queued__cancelled_at_once_and_its_table_is_gone(service: Service)
     assert (cancelled["status"], cancelled["error"]) == ("cancelled", None)
     assert service.http.get("/v1/tables/people").status_code == 404
     after = service.footprint()
-    assert (after["table"], after["artifact"]) == (before["table"], before["artifact"])
+    for kept in ("table", "artifact", "objects", "uploads"):
+        assert after[kept] == before[kept]
     again = service.http.post(f"/v1/jobs/{job_id}/cancel").json()
     assert again["status"] == "cancelled"
 
@@ -53,13 +54,15 @@ def test__table__deleted__cancels_its_jobs_and_says_what_went(service: Service) 
     assert [found[name] for name in ("table", "snapshot", "encoder", "target", "label_set", "artifact")] == [
         0
     ] * 6
+    assert found["objects"] == []
     service.ready_table("people")
 
 
 def test__table__deleted_while_registering__lets_go_of_its_upload(service: Service) -> None:
     service.register("people", people_csv(20))
-    assert len(service.http.delete("/v1/tables/people").json()["cancelled_jobs"]) == 1
-    assert service.footprint()["artifact"] == 0
+    gone = service.http.delete("/v1/tables/people").json()
+    assert (len(gone["cancelled_jobs"]), gone["artifacts"]) == (1, 1)
+    assert service.footprint()["objects"] == []
 
 
 def test__events__pages__go_on_from_the_cursor(service: Service) -> None:
