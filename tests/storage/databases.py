@@ -22,9 +22,10 @@ from storage.engine import Database
 from storage.orm import Base
 
 _numbers = itertools.count(1)
+# Children first. Not TRUNCATE, which makes new files for every table and takes ten times as long.
 _EMPTY_ALL = (
-    "TRUNCATE " + ", ".join(f'"{name}"' for name in Base.metadata.tables) + " RESTART IDENTITY CASCADE;"
-    "INSERT INTO catalog_revision (id, value) VALUES (1, 0)"
+    "".join(f'DELETE FROM "{table.name}";' for table in reversed(Base.metadata.sorted_tables))
+    + "INSERT INTO catalog_revision (id, value) VALUES (1, 0)"
 )
 
 
@@ -106,11 +107,14 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a migrated database without rows."""
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a migrated database without rows; no two tests of a process have it at a time."""
     if request.param == "sqlite":
-        path = tmp_path / "rootstock.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        template: Path = request.getfixturevalue("sqlite_template")
+        path = template.with_name("used.db")
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        shutil.copy(template, path)
         yield f"sqlite:///{path}"
         return
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -118,8 +122,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     yield server.migrated_url
 
 
+@functools.cache
+def _open_once(url: str) -> Database:
+    """The same object for every test of a URL: it remembers compiled statements, which take half the time."""
+    return Database.open(url, pool_size=4)
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    opened = Database.open(database_url, pool_size=4)
+    opened = _open_once(database_url)
     yield opened
     opened.dispose()
