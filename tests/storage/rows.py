@@ -41,10 +41,10 @@ def add_table(uow: UnitOfWork, workspace: Workspace, name: str = "customers") ->
     return uow.tables.mark_ready(table, snapshot), snapshot
 
 
-def add_job(database: Database, kind: str = "pretrain", **options: int) -> Job:
+def add_job(database: Database, kind: str = "pretrain", max_attempts: int = 3) -> Job:
     with database.writing() as uow:
         workspace = uow.workspaces.get_or_create("default")
-        return uow.jobs.add(workspace.id, kind, {"seed": 1}, None, None, **options)
+        return uow.jobs.add(workspace.id, kind, {"seed": 1}, None, None, max_attempts)
 
 
 def add_head(uow: UnitOfWork, rows: Rows, job_id: str | None = None) -> Head:

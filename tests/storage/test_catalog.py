@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event
@@ -12,6 +13,9 @@ from storage.engine import Database
 from storage.repositories.catalog import CatalogColumn
 from storage.unit_of_work import UnitOfWork
 from tests.storage.rows import COLUMNS, DIGEST, Rows, add_head, add_ready_head, add_rows, publish_head
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Change = Callable[[UnitOfWork, Rows], object]
 
@@ -37,7 +41,12 @@ def test__load__holds_what_predictions_need(database: Database) -> None:
         assert 0 <= uow.now() - catalog.at < 60
     assert [workspace.name for workspace in catalog.workspaces] == ["default"]
     (key,) = catalog.keys
-    assert (key.id, key.secret_sha256, key.scopes, key.expires_at) == ("live", b"\x01" * 32, {"predict"}, 5.0)
+    assert (key.id, key.secret_sha256, key.scopes, key.expires_at) == (
+        "live",
+        b"\x01" * 32,
+        frozenset({"predict"}),
+        5.0,
+    )
     table, registering = catalog.tables
     assert (table.name, table.status, table.snapshot_digest) == ("customers", "ready", DIGEST)
     assert table.columns == (
@@ -71,7 +80,8 @@ def test__load__entries__are_frozen_and_plain(database: Database) -> None:
     with database.reading() as uow:
         catalog = uow.catalog.load()
     hash(catalog.tables)
-    for entry in (catalog, *catalog.tables, *catalog.heads):
+    entries: list[DataclassInstance] = [catalog, *catalog.tables, *catalog.heads]
+    for entry in entries:
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(entry, dataclasses.fields(entry)[0].name, "x")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.pool import Pool, ThreadPool
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from storage.engine import Database
 from storage.errors import FenceLost
 from storage.orm import Job
+from storage.unit_of_work import UnitOfWork
 from tests.storage.claimers import KINDS, claim_all
 from tests.storage.rows import add_job
 
@@ -70,7 +71,7 @@ def test__claim__expired_lease__takes_over_and_voids_the_old_fence(database: Dat
     old = claimed(database, EXPIRED)
     new = claimed(database, worker="worker-2")
     assert (new.id, new.attempt, new.fence, new.worker) == (old.id, 2, 2, "worker-2")
-    writes = [
+    writes: list[Callable[[UnitOfWork], object]] = [
         lambda uow: uow.jobs.heartbeat(old.id, old.fence, LEASE_S, 1, 2, ""),
         lambda uow: uow.jobs.succeed(old.id, old.fence, {}),
         lambda uow: uow.jobs.fail(old.id, old.fence, {}, retry=True),

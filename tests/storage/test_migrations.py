@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
@@ -128,13 +130,13 @@ def test__upgrade__by_many_threads_at_once__migrates_once(empty_url: str) -> Non
 def test__upgrade__fails_halfway__leaves_the_database_as_it_was(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def upgrade_then_fail(config: object, revision: str) -> None:
+    def upgrade_then_fail(config: Config, revision: str) -> None:
         genuine(config, revision)
         raise ArithmeticError
 
-    genuine = migrate.command.upgrade
+    genuine = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(migrate.command, "upgrade", upgrade_then_fail)
+        patch.setattr(command, "upgrade", upgrade_then_fail)
         with pytest.raises(ArithmeticError):
             migrate.upgrade(empty_url)
     assert tables(empty_url) == set()

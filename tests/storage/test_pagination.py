@@ -62,12 +62,14 @@ def _encoded(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
+NOT_OUR_PAIRS: list[object] = [
+    *(None, [], {}, ["tables"], ["tables", "1", "x"], ["tables", True, "x"], ["jobs", 1.0, "job_1"]),
+    *(["tables", 1.0, 2], ["tables", 1.0, "a\x00"], ["tables", 1.0, "x", 1], ["tables", 10**400, "x"]),
+    *(["tables", float("nan"), "x"], ["tables", float("inf"), "x"], ["tables", [[]] * 50, "x"]),
+]
 BAD_CURSORS = [
-    *("", "x", "====", "é", "\x00", "null", "a" * 10_000, _encoded(["jobs", 1.0, "job_1"])),
-    *(_encoded(value) for value in (None, [], {}, ["tables"], ["tables", "1", "x"], ["tables", True, "x"])),
-    *(_encoded(value) for value in (["tables", 1.0, 2], ["tables", 1.0, "a\x00"], ["tables", 1.0, "x", 1])),
-    *(_encoded(value) for value in (["tables", float("nan"), "x"], ["tables", float("inf"), "x"])),
-    _encoded(["tables", 10**400, "x"]),
+    *("", "x", "====", "é", "\x00", "null", "a" * 10_000),
+    *map(_encoded, NOT_OUR_PAIRS),
     encode_cursor("tables", 1.0, "x") + "!",
     " " + encode_cursor("tables", 1.0, "x"),
 ]
