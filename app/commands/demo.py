@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rootstock_client import Client, PredictionSet
 
 PRETRAIN_S = 75.0
+FINETUNE_S = 60.0
 MAX_LABELS = 400
 NUM_STEPS = 6
 CHAMPION = "champion"
@@ -41,6 +42,9 @@ def demo(
     key: Annotated[str, typer.Option(help="With --table: the column(s) that name a row.")] = "",
     drop: Annotated[str, typer.Option(help="With --table: columns that must not be stored.")] = "",
     pretrain_seconds: Annotated[float, typer.Option(min=1, help="Of training the encoder.")] = PRETRAIN_S,
+    finetune_seconds: Annotated[
+        float, typer.Option(min=1, help="Of fitting all heads and their baselines.")
+    ] = FINETUNE_S,
     max_labels: Annotated[
         int | None, typer.Option(min=20, help="Labels per target; default 400, or all of --table.")
     ] = None,
@@ -64,7 +68,7 @@ def demo(
     telling.step(f"Start the service on {home}")
     with service_on(home) as (url, is_ours), Session(url=url, key=session.key).client() as client:
         telling.note(f"it listens at {url}" + ("" if is_ours else ", where it was running already"))
-        answer = _tell(telling, client, story, pretrain_seconds)
+        answer = _tell(telling, client, story, pretrain_seconds, finetune_seconds)
         if is_ours:
             telling.note("stopping the service")
     if not session.show(answer):
@@ -101,7 +105,9 @@ class _Telling:
             results().print(text, style=style)
 
 
-def _tell(telling: _Telling, client: Client, story: Story, pretrain_seconds: float) -> dict[str, Any]:
+def _tell(
+    telling: _Telling, client: Client, story: Story, pretrain_seconds: float, finetune_seconds: float
+) -> dict[str, Any]:
     table = free_name(story.table, {found["name"] for found in client.tables()})
     telling.step(f"Register {story.title} as {table}")
     _register(telling, client, story, table)
@@ -112,7 +118,7 @@ def _tell(telling: _Telling, client: Client, story: Story, pretrain_seconds: flo
     _create_targets(telling, client, story, table)
     labels = "all labels" if story.max_labels is None else f"at most {story.max_labels} labels"
     telling.step(f"Fine-tune a head for each from {labels}, in one job over one encoder pass")
-    heads = _finetune(telling, client, story, table)
+    heads = _finetune(telling, client, story, table, finetune_seconds)
     telling.step("Predict all of them for some rows, in one request")
     references = [
         name if CHAMPION in head["aliases"] else f"{name}:{head['version']}" for name, head in heads.items()
@@ -154,14 +160,20 @@ def _create_targets(telling: _Telling, client: Client, story: Story, table: str)
             telling.note(f"warning: {clean(warning)}")
 
 
-def _finetune(telling: _Telling, client: Client, story: Story, table: str) -> dict[str, dict[str, Any]]:
+def _finetune(
+    telling: _Telling, client: Client, story: Story, table: str, max_seconds: float
+) -> dict[str, dict[str, Any]]:
     """Heads by target.
 
     Raises:
         JobFailed: none could be fitted.
     """
     names = [target.name for target in story.targets]
-    job = wait_for(client, client.finetune(table, names, max_labels=story.max_labels), "fine-tune")
+    job = wait_for(
+        client,
+        client.finetune(table, names, max_labels=story.max_labels, max_seconds=max_seconds),
+        "fine-tune",
+    )
     made = (job.result or {}).get("heads") or []
     heads = {
         head["target"]: client.head(table, head["target"], head["version"])

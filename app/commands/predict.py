@@ -53,11 +53,12 @@ def predict(
     if out is not None and out.suffix.lower() not in OUT_SUFFIXES:
         raise typer.BadParameter(f"--out ends in one of {', '.join(OUT_SUFFIXES)}")
     session = session_of(ctx)
+    asked_about = _rows_or_keys(keys, keys_file, rows)
     with session.client() as client:
         predictions = client.predict(
             table,
             "*" if targets == "*" else split_names(targets),
-            **_rows_or_keys(keys, keys_file, rows),
+            **asked_about,
             coverage=coverage,
             extra="ignore" if ignore_extra else None,
         )

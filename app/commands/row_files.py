@@ -27,7 +27,9 @@ def read_rows(file: Path) -> pl.DataFrame:
         if suffix in {".json", ".jsonl", ".ndjson"}:
             return pl.DataFrame(_read_objects(file), infer_schema_length=None, strict=False)
         separator = "\t" if suffix in {".tsv", ".tab"} else _separator(file)
-        return pl.read_csv(file, separator=separator, infer_schema=False, encoding="utf8")
+        content = file.read_bytes()
+        content.decode()  # polars lets some bytes through that are no UTF-8
+        return pl.read_csv(content, separator=separator, infer_schema=False)
     except READ_ERRORS as error:
         kind = "CSV" if suffix not in {".parquet", ".json", ".jsonl", ".ndjson"} else suffix[1:]
         raise typer.BadParameter(f"{file.name} cannot be read as {kind} ({type(error).__name__})") from None

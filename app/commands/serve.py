@@ -49,10 +49,10 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
 ) -> None:
     """Start the service and its worker on $ROOTSTOCK_HOME; Ctrl-C or SIGTERM stops it cleanly."""
-    log_to_stderr(log_level)
     given = {"host": host, "port": port, "embedded_worker": worker}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with locked_home(settings.home) as lock, listening_socket(settings.host, settings.port) as listener:
+        log_to_stderr(log_level)
         _serve(settings, lock, listener)
 
 

@@ -11,11 +11,15 @@ import typer
 
 from app.commands.console import show_json
 from app.commands.running_service import RunningService
-from rootstock_client.errors import ConfigurationError
+from rootstock_client.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from app.settings import Settings
     from rootstock_client import Client
+
+
+class InvalidSettings(InvalidArgumentError):
+    default_code = "invalid_settings"
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def load_settings(**given: Any) -> Settings:
     """Settings from the environment; `given` (of the command line) come first.
 
     Raises:
-        ConfigurationError: a variable has a value that its setting does not take; the value is not shown.
+        InvalidSettings: a variable has a value that its setting does not take; the value is not shown.
     """
     # Here, as in other commands: pydantic costs more time than all of `--help`.
     from pydantic import ValidationError
@@ -72,7 +76,7 @@ def load_settings(**given: Any) -> Settings:
             f"ROOTSTOCK_{'__'.join(map(str, fault['loc'])).upper() or 'HOST'}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise ConfigurationError(f"the settings cannot be used: {faults}", code="invalid_settings") from None
+        raise InvalidSettings(f"the settings cannot be used: {faults}") from None
 
 
 def address_of(settings: Settings) -> str:
