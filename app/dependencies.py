@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
 from app.errors import Forbidden, Unauthenticated
@@ -24,7 +25,12 @@ def container_of(request: Request) -> Container:
     return cast(Container, request.app.state.container)
 
 
-def authenticate(request: Request, _documented: Annotated[object, Depends(_bearer)]) -> Principal:
+async def _container(request: Request) -> Container:
+    """`container_of` as a dependency: a coroutine, because FastAPI sends plain functions through a thread."""
+    return container_of(request)
+
+
+async def authenticate(request: Request, _documented: Annotated[object, Depends(_bearer)]) -> Principal:
     """The caller behind the bearer key; the same answer for a missing, wrong, expired or revoked key.
 
     Raises: Unauthenticated; CatalogStale (503) when revocations have been out of sight for too long.
@@ -32,7 +38,10 @@ def authenticate(request: Request, _documented: Annotated[object, Depends(_beare
     headers = request.headers.getlist("authorization")
     scheme, _, text = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     parsed = parse_key(text.strip()) if scheme.lower() == "bearer" else None
-    principal = None if parsed is None else container_of(request).catalog.authenticate(*parsed)
+    catalog = container_of(request).catalog
+    principal = None if parsed is None else catalog.authenticate_from_memory(*parsed)
+    if principal is None and parsed is not None:  # a thread may wait for the database
+        principal = await run_in_threadpool(catalog.authenticate, *parsed)
     if principal is None:
         raise Unauthenticated(
             "This needs a valid API key: send the header Authorization: Bearer rs_<public id>_<secret>. "
@@ -48,7 +57,7 @@ class Requires:
     def __init__(self, scope: str) -> None:
         self.scope = scope
 
-    def __call__(self, principal: Annotated[Principal, Depends(authenticate)]) -> Principal:
+    async def __call__(self, principal: Annotated[Principal, Depends(authenticate)]) -> Principal:
         if not principal.may(self.scope):
             raise Forbidden(
                 f"The API key lacks the scope {self.scope}; use a key that has it, or ask an administrator for one.",
@@ -58,7 +67,7 @@ class Requires:
         return principal
 
 
-Parts = Annotated[Container, Depends(container_of)]
+Parts = Annotated[Container, Depends(_container)]
 Reader = Annotated[Principal, Depends(Requires("tables:read"))]
 Writer = Annotated[Principal, Depends(Requires("tables:write"))]
 FineTuner = Annotated[Principal, Depends(Requires("finetune"))]

@@ -55,9 +55,10 @@ class InferenceLane:
         metrics.watch_queue(self._queue.qsize)
 
     def start(self) -> None:
-        """Start the threads; calling it again changes nothing."""
+        """Start the threads, also after a stop; starting twice changes nothing."""
         with self._state_lock:
-            if self._threads or self._stopped:
+            self._stopped = False
+            if self._threads:
                 return
             for lane in range(self._num_lanes):
                 thread = threading.Thread(target=self._serve, name=f"inference-{lane}", daemon=True)
@@ -91,10 +92,10 @@ class InferenceLane:
         Raises: Overloaded when the queue is full, or when the result was not there within `max_wait_s`;
         whatever `work` raises.
         """
-        if not self._threads:
-            self.start()
         if self._stopped:
             raise Overloaded(_STOPPING)
+        if not self._threads:
+            self.start()
         future: Future[T] = Future()
         try:
             self._queue.put_nowait((future, work, time.perf_counter()))
