@@ -13,9 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +25,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.machine import describe, machine, write_results
+from benchmarks.service_process import service_process
 from rootstock_client import Client
 
 HEADLINE = {"binary": "auc", "multiclass": "macro_auc", "regression": "r2"}
@@ -172,32 +170,10 @@ def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 @contextmanager
-def running_service(home: Path, *, ready_s: float = 60.0) -> Iterator[Client]:
-    """A service and its worker on `home`, stopped with SIGTERM at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"ROOTSTOCK_HOME": str(home), "ROOTSTOCK_PORT": str(port)}
-    service = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve"], env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
-        key = home / "admin-key"
-        deadline = time.monotonic() + ready_s
-        while not key.is_file() or not _is_listening(port):
-            if service.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("the service did not start")
-            time.sleep(0.1)
-        with Client(f"http://127.0.0.1:{port}", key=key.read_text().strip()) as client:
-            yield client
-    finally:
-        service.send_signal(signal.SIGTERM)
-        service.wait(timeout=60)
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def running_service(home: Path) -> Iterator[Client]:
+    """A client of a service and its worker on `home`."""
+    with service_process(home) as service, Client(service.url, key=service.key) as client:
+        yield client
 
 
 def _arguments() -> argparse.Namespace:

