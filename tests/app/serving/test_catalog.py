@@ -306,9 +306,14 @@ def test__own_write__seen_before_the_write_returns(database: Database, records: 
 def test__own_write__that_fails__tells_nobody(database: Database, records: Records) -> None:
     told: list[int] = []
     database.on_catalog_change(lambda: told.append(1))
-    with pytest.raises(RuntimeError), database.writing() as uow:
-        uow.workspaces.get_or_create("default")
-        raise RuntimeError
+
+    def fail() -> None:
+        with database.writing() as uow:
+            uow.workspaces.get_or_create("default")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert told == []
     records.workspace()
     assert told == [1]

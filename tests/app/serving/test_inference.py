@@ -98,12 +98,14 @@ def test__run__no_answer_in_time__refused_and_never_computed(metrics: ServingMet
     assert computed == []
 
 
-def test__stop__work_in_the_queue__finished_and_later_work_refused(metrics: ServingMetrics) -> None:
+def test__stop__work_in_the_queue__finished_and_later_work_refused_until_it_starts_again(
+    metrics: ServingMetrics,
+) -> None:
     lane = InferenceLane(num_threads=1, metrics=metrics)
     assert lane.run(lambda: 1) == 1
     lane.stop()
     with pytest.raises(Overloaded):
         lane.run(lambda: 1)
     lane.start()
-    with pytest.raises(Overloaded):
-        lane.run(lambda: 1)
+    assert lane.run(lambda: 2) == 2
+    lane.stop()
