@@ -35,7 +35,7 @@ def create_app(container: Container) -> FastAPI:
 
     The caller closes the container afterwards.
     """
-    app = _routed_app()
+    app = routed_app()
     http_registry = CollectorRegistry()
     app.state.container = container
     app.state.http_registry = http_registry
@@ -45,11 +45,12 @@ def create_app(container: Container) -> FastAPI:
 
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document without a container, as committed in docs/openapi.json."""
-    document: dict[str, Any] = _routed_app().openapi()
+    document: dict[str, Any] = routed_app().openapi()
     return document
 
 
-def _routed_app() -> FastAPI:
+def routed_app() -> FastAPI:
+    """All routes without a container or gate: what is described and walked, not what is served."""
     app = FastAPI(
         title="Rootstock",
         version=version("rootstock"),
@@ -108,4 +109,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(container.stop)
 
 
-__all__ = ["create_app", "openapi_document"]
+__all__ = ["create_app", "openapi_document", "routed_app"]

@@ -82,7 +82,8 @@ class TableService:
         if earlier is not None:
             return earlier
         _check_columns(wanted, file.sniffed)
-        self.check_name_is_free(principal, wanted.name)
+        if request is None:  # else the name may be taken by an earlier attempt, which the transaction finds
+            self.check_name_is_free(principal, wanted.name)
         for _ in range(MAX_TRIES):
             digest = self._store.put_file(principal.workspace_id, file.path)
             try:

@@ -80,7 +80,7 @@ def _form_schema(form: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": ["name", FILE_FIELD], "properties": properties}
 
 
-def _operations(app: FastAPI) -> Iterator[tuple[str, str, RouteContext]]:
+def operations_of(app: FastAPI) -> Iterator[tuple[str, str, RouteContext]]:
     for route in iter_route_contexts(app.routes):
         if route.path_format is None or not getattr(route, "include_in_schema", False):
             continue
@@ -88,22 +88,22 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, RouteContext]]:
             yield route.path_format, method.lower(), route
 
 
-def _calls(dependant: Dependant) -> Iterator[object]:
+def calls_of(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
     for dependency in dependant.dependencies:
-        yield from _calls(dependency)
+        yield from calls_of(dependency)
 
 
 def _json_bodies(app: FastAPI) -> Iterator[tuple[tuple[str, str], JsonBody[Any]]]:
-    for path, method, route in _operations(app):
-        for call in _calls(route.dependant):
+    for path, method, route in operations_of(app):
+        for call in calls_of(route.dependant):
             if isinstance(call, JsonBody):
                 yield (path, method), call
 
 
 def _uploads(app: FastAPI) -> Iterator[tuple[str, str]]:
-    for path, method, route in _operations(app):
-        if receive_upload in _calls(route.dependant):
+    for path, method, route in operations_of(app):
+        if receive_upload in calls_of(route.dependant):
             yield path, method
 
 

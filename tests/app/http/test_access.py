@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from app.dependencies import Requires
-from app.main import _routed_app
-from app.routes.edge.openapi import _calls, _operations
+from app.main import routed_app
+from app.routes.edge.openapi import calls_of, operations_of
 from app.schemas.principal import SCOPES
 from tests.app.http.records import ready_encoder, ready_head
 from tests.app.http.routes import OPERATIONS, PUBLIC, Operation
@@ -99,8 +99,8 @@ def test__key__one_scope__opens_only_routes_of_that_scope(full: Service, scope: 
 
 def required_scopes() -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
-    for path, method, route in _operations(_routed_app()):
-        scopes = {call.scope for call in _calls(route.dependant) if isinstance(call, Requires)}
+    for path, method, route in operations_of(routed_app()):
+        scopes = {call.scope for call in calls_of(route.dependant) if isinstance(call, Requires)}
         if (method.upper(), path) not in PUBLIC:
             assert len(scopes) == 1, f"{method} {path} names {scopes or 'no scope'}"
             found[method.upper(), path] = scopes.pop()

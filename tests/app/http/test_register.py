@@ -254,6 +254,23 @@ def test__registration__repeated_under_one_key__makes_one_table(service: Service
     assert service.footprint()["table"] == 1
 
 
+def test__registration__many_at_once_under_one_key__all_get_the_same_answer(service: Service) -> None:
+    answers: list[httpx.Response] = []
+
+    def send() -> None:
+        answers.append(service.register("people", people_csv(20), idempotency_key="k1"))
+
+    threads = [threading.Thread(target=send) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [answer.status_code for answer in answers] == [202] * 6
+    assert len({answer.json()["job"]["id"] for answer in answers}) == 1
+    found = service.footprint()
+    assert (found["table"], found["job"], found["artifact"]) == (1, 1, 1)
+
+
 def test__registration__many_at_once_under_one_name__one_wins(service: Service) -> None:
     answers: list[httpx.Response] = []
 
