@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,10 +54,7 @@ class EncoderBundle:
         self.report = dict(report)
         self.reference_codes = reference_codes
         self.layout_version = layout_version
-
-    @cached_property
-    def row_features(self) -> RowFeatures:
-        return RowFeatures(self.codec, self.encoder, self.layout_version)
+        self.row_features = RowFeatures(codec, self.encoder, layout_version)
 
     @property
     def num_bytes(self) -> int:

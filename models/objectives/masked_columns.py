@@ -43,6 +43,11 @@ class MaskedColumnsConfig(BaseModel):
             raise ValueError(
                 f"min_rate must not exceed max_rate; received {self.min_rate} and {self.max_rate}."
             )
+        if self.swap_share + self.keep_share > 1:
+            raise ValueError(
+                "swap_share and keep_share are shares of the same cells; received "
+                f"{self.swap_share} and {self.keep_share}."
+            )
         return self
 
     def build(self, codec: Codec, encoder: Encoder, *, generator: torch.Generator) -> Objective:
