@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.http.records import ready_encoder
-from tests.app.http.service import Service, code_of
+from tests.app.routes.records import ready_encoder
+from tests.app.routes.service import Service, code_of
 
 ROLES = {
     "id": {"role": "key"},

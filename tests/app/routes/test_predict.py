@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.http.service import Service, code_of
+from tests.app.routes.service import Service, code_of
 
 SECRET = "Okonkwo-4711"
 URL = "/v1/tables/people/predict"

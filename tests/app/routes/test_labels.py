@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.http.service import Service, code_of
+from tests.app.routes.service import Service, code_of
 
 SECRET = "Okonkwo-4711"
 _number = iter(range(1_000))

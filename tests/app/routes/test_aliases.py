@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.http.records import ready_encoder, ready_head
-from tests.app.http.service import Service, code_of
+from tests.app.routes.records import ready_encoder, ready_head
+from tests.app.routes.service import Service, code_of
 
 BASE = "/v1/tables/people/targets/churn"
 

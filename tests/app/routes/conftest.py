@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.http.service import Service
+from tests.app.routes.service import Service
 
 
 @pytest.fixture

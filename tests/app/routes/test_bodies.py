@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from app.errors import BadRequest
 from app.routes.edge.strict_json import is_deeper_than, parse_json
-from tests.app.http.routes import OPERATIONS, Operation
-from tests.app.http.service import Service, code_of
+from tests.app.routes.operations import OPERATIONS, Operation
+from tests.app.routes.service import Service, code_of
 
 JSON = {"Content-Type": "application/json"}
 SECRET = "Okonkwo-4711"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.app.http.service import Service
+from tests.app.routes.service import Service
 
 DIGEST = "0" * 64
 

@@ -11,9 +11,9 @@ from app.dependencies import Requires
 from app.main import routed_app
 from app.routes.edge.openapi import calls_of, operations_of
 from app.schemas.principal import SCOPES
-from tests.app.http.records import ready_encoder, ready_head
-from tests.app.http.routes import OPERATIONS, PUBLIC, Operation
-from tests.app.http.service import Service, code_of
+from tests.app.routes.operations import OPERATIONS, PUBLIC, Operation
+from tests.app.routes.records import ready_encoder, ready_head
+from tests.app.routes.service import Service, code_of
 
 LISTINGS = {"/v1/tables": "tables", "/v1/jobs": "jobs", "/v1/keys": "keys"}
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.services.workspaces import ensure_first_key
-from tests.app.http.service import Service, code_of
+from tests.app.routes.service import Service, code_of
 
 
 def test__first_start__leaves_an_admin_key_for_its_user_alone(service: Service) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.schemas.payloads import FinetunePayload, PretrainPayload
-from tests.app.http.records import ready_encoder, ready_head
-from tests.app.http.service import Service, code_of
+from tests.app.routes.records import ready_encoder, ready_head
+from tests.app.routes.service import Service, code_of
 
 BASE = "/v1/tables/people"
 

@@ -13,7 +13,7 @@ import httpx
 import polars as pl
 import pytest
 
-from tests.app.http.service import PEOPLE_ROLES, Service, code_of, people_csv
+from tests.app.routes.service import PEOPLE_ROLES, Service, code_of, people_csv
 
 MIB = 1 << 20
 

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 
-from tests.app.http.service import Service, code_of, people_csv
+from tests.app.routes.service import Service, code_of, people_csv
 
 STREAM = {"Accept": "text/event-stream"}
 

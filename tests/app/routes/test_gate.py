@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.routes.edge.gate import SECURITY_HEADERS
-from tests.app.http.service import Service, code_of
+from tests.app.routes.service import Service, code_of
 
 SECRET = "Okonkwo-4711"
 
