@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from app.errors import ResourceConflict
 from app.schemas.principal import Principal
@@ -178,7 +178,8 @@ class Catalog:
         try:
             return self._found(lambda index: index.resolve(workspace_id, table, references))
         except HeadMissing as error:
-            self._raise_by_status(error)
+            self._raise_unless_ready(error)
+            return self._refreshed().resolve(workspace_id, table, references)
 
     def _found(self, look_up: Callable[[CatalogIndex], T]) -> T:
         try:
@@ -198,8 +199,9 @@ class Catalog:
             ) from error
         return self.current()
 
-    def _raise_by_status(self, error: HeadMissing) -> NoReturn:
-        """A version that is not ready may exist: tell 409 from 404 by its row."""
+    def _raise_unless_ready(self, error: HeadMissing) -> None:
+        """A version that is not among the ready heads may exist: tell 409 from 404 by its row. Returns where it
+        became ready since the last look."""
         reference = error.reference
         assert reference.version is not None
         try:
@@ -211,11 +213,12 @@ class Catalog:
             raise CatalogStale(
                 f"the database cannot be asked for the head ({unreadable.code}); send the request again"
             ) from unreadable
-        raise HeadNotReady(
-            f"head {reference.text!r} is {status}, not ready; "
-            + ("wait for its job" if status == "training" else "choose another version"),
-            details={"reference": reference.text, "status": status},
-        ) from error
+        if status != "ready":
+            raise HeadNotReady(
+                f"head {reference.text!r} is {status}, not ready; "
+                + ("wait for its job" if status == "training" else "choose another version"),
+                details={"reference": reference.text, "status": status},
+            ) from error
 
     def _is_expired(self, key: CatalogKey) -> bool:
         return key.expires_at is not None and self._wall() >= key.expires_at

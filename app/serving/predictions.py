@@ -31,6 +31,7 @@ from models.features.schema import ROW_COLUMN
 from models.heads import FittedHead
 from models.predictor import PredictionBatch
 from storage.artifacts import ArtifactStore
+from storage.errors import StorageError
 from storage.orm.base import JsonObject
 
 MAX_ROWS = 10_000
@@ -117,9 +118,12 @@ class PredictionService:
         resolution = self._catalog.resolve(workspace_id, table, request.targets)
         try:
             return self._answer(workspace_id, resolution, request)
-        except ModelUnavailable:
+        except ModelUnavailable as error:
             # A version may have been deleted since the catalog was read; then the truth is another answer.
-            self._catalog.refresh()
+            try:
+                self._catalog.refresh()
+            except StorageError:
+                raise error from None
             current = self._catalog.resolve(workspace_id, table, request.targets)
             if current == resolution:
                 raise
