@@ -1,10 +1,11 @@
 """A made-up table of customers for the demo: deterministic, nobody's data, with structure worth finding.
 
 Behind the columns stand three hidden traits of a customer (engagement, wealth, thrift) and a segment; no column
-shows one of them plainly, many show a little of it. An encoder that learns how the columns follow from each
-other recovers the traits without labels, and the outcomes depend on the traits: that is why a few hundred
-labels go further with it. Built in besides: missing values that mean something, a rare class, a skewed amount, a
-code with leading zeros, a constant column, and a column that is only filled in after the outcome.
+shows one of them plainly, many show a little of it, and the products a customer bought show much of it to
+whoever knows who else buys them. An encoder that learns how the columns follow from each other recovers the
+traits without labels, and the outcomes depend on the traits: that is why a few hundred labels go further with
+it. Built in besides: missing values that mean something, a rare class, a skewed amount, a code with leading
+zeros, a constant column, and a column that is only filled in after the outcome.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ def make_table(num_rows: int = 20_000, seed: int = 20) -> DemoTable:
 def _traits(random: np.random.Generator, num_rows: int) -> _Traits:
     segment = random.choice(_SEGMENTS, size=num_rows, p=[0.3, 0.25, 0.2, 0.15, 0.1])
     centre = np.array(
-        [[0.7, -0.4, 0.5], [-0.6, 0.2, 0.3], [0.3, 1.0, -0.8], [-0.9, -0.7, 0.9], [0.9, 0.3, -0.6]]
+        [[0.6, -0.4, 0.4], [-0.5, 0.2, 0.3], [0.3, 0.8, -0.7], [-0.8, -0.6, 0.7], [0.8, 0.3, -0.5]]
     )
-    traits = centre[segment] + 0.75 * random.standard_normal((num_rows, 3))
+    traits = centre[segment] + 0.8 * random.standard_normal((num_rows, 3))
     return _Traits(segment, traits[:, 0], traits[:, 1], traits[:, 2])
 
 
@@ -71,18 +72,20 @@ def _who(random: np.random.Generator, traits: _Traits) -> dict[str, Any]:
     """What is known of a customer from the start."""
     n = len(traits.segment)
     region = (traits.segment * 2 + random.choice(4, size=n, p=[0.5, 0.25, 0.15, 0.1])) % len(_REGIONS)
+    # Neighbourhoods of a region differ in wealth: the code says something, but only to who has seen many rows.
+    street = np.clip((traits.wealth + 0.7 * random.standard_normal(n)) * 7 + 15, 0, 29).astype(int) * 11 % 30
     age = np.clip(
-        44 + 9 * traits.wealth - 5 * traits.engagement + 8 * random.standard_normal(n), 18, 92
+        44 + 5 * traits.wealth - 4 * traits.engagement + 10 * random.standard_normal(n), 18, 92
     ).astype(int)
     device = _choice(
-        random, ("android", "ios", "desktop"), [-0.3 * traits.wealth, 0.9 * traits.wealth, 0.04 * (age - 44)]
+        random, ("android", "ios", "desktop"), [-0.3 * traits.wealth, 0.8 * traits.wealth, 0.04 * (age - 44)]
     )
     joined = np.minimum(random.exponential(900, n), 3_600).astype(int)
     return {
         "joined_on": [date(2025, 12, 31) - timedelta(days=int(days)) for days in joined],
         "country": ["DE"] * n,
         "region": [_REGIONS[number] for number in region],
-        "postcode": [f"{number:05d}" for number in 1_067 + 997 * region + 13 * random.integers(0, 30, n)],
+        "postcode": [f"{number:05d}" for number in 1_067 + 997 * region + 13 * street],
         "age": age,
         "household": np.clip(random.poisson(1.4 + 0.5 * (traits.segment == 1), n) + 1, 1, 7),
         "device": _with_gaps(device, random.random(n) < 0.05),
@@ -101,16 +104,19 @@ def _who(random: np.random.Generator, traits: _Traits) -> dict[str, Any]:
             ("card", "wallet", "invoice"),
             [0.5 * traits.wealth, -0.04 * (age - 44), 0.5 * traits.thrift],
         ),
+        "first_product": _product(random, traits, noise=0.6),
     }
 
 
 def _what_they_do(random: np.random.Generator, traits: _Traits) -> dict[str, Any]:
     """What a customer did in the last year."""
     n = len(traits.segment)
-    orders = random.poisson(np.exp(1.3 + 0.55 * traits.engagement))
-    basket = np.exp(3.4 + 0.55 * traits.wealth - 0.25 * traits.thrift + 0.35 * random.standard_normal(n))
-    idle_days = np.minimum(random.exponential(np.exp(3.6 - 0.7 * traits.engagement)), 365).round()
-    visits = random.poisson(np.exp(2.2 + 0.5 * traits.engagement + 0.25 * traits.thrift))
+    orders = random.poisson(np.exp(1.2 + 0.4 * traits.engagement + 0.3 * random.standard_normal(n)))
+    basket = np.exp(3.4 + 0.4 * traits.wealth - 0.25 * traits.thrift + 0.5 * random.standard_normal(n))
+    idle_days = np.minimum(random.exponential(np.exp(3.6 - 0.5 * traits.engagement)), 365).round()
+    visits = random.poisson(
+        np.exp(2.2 + 0.35 * traits.engagement + 0.25 * traits.thrift + 0.3 * random.standard_normal(n))
+    )
     contacts = random.poisson(np.exp(-0.6 + 0.45 * traits.thrift - 0.2 * traits.engagement))
     satisfaction = np.clip(
         np.round(3.6 + 0.5 * traits.engagement - 0.35 * contacts + 0.7 * random.standard_normal(n)), 1, 5
@@ -118,7 +124,7 @@ def _what_they_do(random: np.random.Generator, traits: _Traits) -> dict[str, Any
     silent = random.random(n) < 1 / (
         1 + np.exp(0.2 + 1.1 * traits.engagement)
     )  # who does not care does not answer
-    discount = 1 / (1 + np.exp(1.2 - 0.9 * traits.thrift - 0.5 * random.standard_normal(n)))
+    discount = 1 / (1 + np.exp(1.2 - 0.7 * traits.thrift - 0.8 * random.standard_normal(n)))
     return {
         "orders_12m": orders,
         "basket": basket.round(2),
@@ -128,14 +134,28 @@ def _what_they_do(random: np.random.Generator, traits: _Traits) -> dict[str, Any
         "discount_share": discount.round(3),
         "contacts_12m": contacts,
         "satisfaction": _with_gaps(satisfaction.astype(int).tolist(), silent),
-        "newsletter": random.random(n) < 1 / (1 + np.exp(-0.2 - 0.8 * traits.engagement - 0.3 * traits.thrift)),
-        "category": _choice(
-            random,
-            ("home", "garden", "books", "sports", "toys", "luxury"),
-            [0.2 + 0 * traits.wealth, 0.6 * (traits.segment == 1), 0.5 * (traits.segment == 0), 0.5 * traits.engagement,
-             0.7 * (traits.segment == 3), -1.2 + 1.1 * traits.wealth],
-        ),
-    }  # fmt: skip
+        "newsletter": random.random(n)
+        < 1 / (1 + np.exp(-0.2 - 0.8 * traits.engagement - 0.3 * traits.thrift)),
+        "last_product": _with_gaps(_product(random, traits, noise=0.45), orders == 0),
+        "best_product": _with_gaps(_product(random, traits, noise=0.45), orders < 2),
+    }
+
+
+def _product(random: np.random.Generator, traits: _Traits, noise: float) -> list[str]:
+    """One of 120 products, whose numbers say nothing and whose buyers are alike.
+
+    A few hundred labels hold two or three buyers of each; all the rows together tell who buys what.
+    """
+    steps = [
+        np.digitize(trait + noise * random.standard_normal(len(trait)), edges)
+        for trait, edges in zip(
+            (traits.engagement, traits.wealth, traits.thrift),
+            (np.linspace(-1.3, 1.3, 4), np.linspace(-1.3, 1.3, 5), np.linspace(-1.0, 1.0, 3)),
+            strict=True,
+        )
+    ]
+    shelf = (steps[0] * 6 + steps[1]) * 4 + steps[2]  # 0 … 119
+    return [f"p{number:03d}" for number in shelf * 47 % 120]
 
 
 def _outcomes(random: np.random.Generator, traits: _Traits, columns: dict[str, Any]) -> dict[str, Any]:
