@@ -6,8 +6,10 @@ file mode 0600. PostgreSQL: psycopg 3, a lock timeout, dead connections noticed 
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -84,22 +86,29 @@ def _parse(url: str) -> URL:
 
 
 def _prepare_file(url: URL) -> None:
-    """Make the file 0600 before SQLite opens it: its WAL and shared memory inherit the mode."""
+    """Make the file 0600 before SQLite opens it: its WAL and shared memory inherit the mode.
+
+    A file that is there is never opened here: closing any descriptor of it drops the locks that this process's
+    other connections hold on it (https://sqlite.org/howtocorrupt.html, 2.2), and the next process to close the
+    database then takes their write-ahead log away.
+    """
     path = Path(str(url.database))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            state = path.stat()
+            if not stat.S_ISREG(state.st_mode) or not os.access(path, os.R_OK | os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+            if state.st_mode & 0o077 and state.st_uid == os.geteuid():
+                path.chmod(0o600)
     except OSError as error:
         raise StorageError(
             f"The database file {path.name!r} cannot be made or opened ({os.strerror(error.errno or 0)}); "
             "check its folder's owner and mode.",
             code="database_unreadable",
         ) from None
-    try:
-        if os.fstat(descriptor).st_mode & 0o077 and os.fstat(descriptor).st_uid == os.geteuid():
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
 
 
 def _listen_sqlite(engine: Engine, lock_timeout_s: int) -> None:
