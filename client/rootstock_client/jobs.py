@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from rootstock_client.errors import UnexpectedResponseError
-
 JobStatus = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 FINISHED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -56,26 +54,20 @@ class Job:
     @classmethod
     def from_json(cls, body: Mapping[str, Any], *, created: Mapping[str, Any] | None = None) -> Job:
         """Raises:
-        UnexpectedResponseError: the body is no job.
+        KeyError, TypeError, ValueError, AttributeError: the body is no job.
         """
-        try:
-            progress = body.get("progress") or {}
-            error = body.get("error")
-            return cls(
-                id=str(body["id"]),
-                kind=str(body["kind"]),
-                status=body["status"],
-                progress=progress_from_json(progress),
-                attempt=int(body.get("attempt") or 0),
-                error=ErrorOfJob(str(error["code"]), str(error["message"])) if error else None,
-                result=body.get("result"),
-                created=created or {},
-                raw=body,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error_:
-            raise UnexpectedResponseError(
-                f"expected a job; a field is missing or wrong: {error_}"
-            ) from error_
+        error = body.get("error")
+        return cls(
+            id=str(body["id"]),
+            kind=str(body["kind"]),
+            status=body["status"],
+            progress=progress_from_json(body.get("progress") or {}),
+            attempt=int(body.get("attempt") or 0),
+            error=ErrorOfJob(str(error["code"]), str(error["message"])) if error else None,
+            result=body.get("result"),
+            created=created or {},
+            raw=body,
+        )
 
     def with_progress(self, progress: Progress) -> Job:
         return replace(self, status="running", progress=progress)

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootstock_client import Job, JobCancelled, JobFailed, JobTimeout, NotFoundError, ServiceUnreachableError
+from rootstock_client import (
+    Job,
+    JobCancelled,
+    JobFailed,
+    JobTimeout,
+    NotFoundError,
+    ServiceUnreachableError,
+    UnexpectedResponseError,
+)
 from rootstock_client.event_stream import read_events
 from tests.client.service import PreparedService, event_stream, job, ok, problem
 
@@ -106,3 +114,11 @@ def test__read_events__cut_off_event__is_left_out() -> None:
     assert list(read_events(["id: 1", "event: progress", "data: {}"])) == []
     (event,) = read_events(["data: {", 'data: "a": 1}', ""])
     assert (event.type, event.data) == ("message", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"id": "job_1"}, {"id": "j", "kind": "k", "status": "queued", "progress": 3}]
+)
+def test__job__that_is_none__is_an_unexpected_response(body: dict[str, object]) -> None:
+    with pytest.raises(UnexpectedResponseError, match="job"):
+        PreparedService(ok(body)).client().job("job_1")

@@ -48,10 +48,17 @@ class Calls:
 def started(response: httpx.Response) -> Job:
     """The job of a 202 answer, with what else was made beside it."""
     body = json_object(response)
-    job = body.pop("job", None)
-    if not isinstance(job, dict):
-        raise UnexpectedResponseError("expected the job that was queued under 'job'")
-    return Job.from_json(job, created=body)
+    return job_from(body.pop("job", None), created=body)
+
+
+def job_from(body: Any, *, created: Mapping[str, Any] | None = None) -> Job:
+    """Raises:
+    UnexpectedResponseError: the body is no job.
+    """
+    try:
+        return Job.from_json(body, created=created)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnexpectedResponseError(f"expected a job; a field is missing or wrong ({error})") from error
 
 
 def without_none(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from rootstock_client.calls.base import Calls
+from rootstock_client.calls.base import Calls, job_from
 from rootstock_client.errors import (
     ApiError,
     JobCancelled,
@@ -34,14 +34,14 @@ class JobCalls(Calls):
     ) -> list[Job]:
         """Jobs of the workspace, newest first."""
         found = self._list("jobs", items="jobs", filters={"status": status, "table": table}, limit=limit)
-        return [Job.from_json(job) for job in found]
+        return [job_from(job) for job in found]
 
     def job(self, job: Job | str) -> Job:
-        return Job.from_json(self._get("jobs", _id(job)))
+        return job_from(self._get("jobs", _id(job)))
 
     def cancel(self, job: Job | str) -> Job:
         """Ask a job to stop: at once where it is queued, at its next step where it runs."""
-        return Job.from_json(
+        return job_from(
             json_object(self._transport.call("POST", "jobs", _id(job), "cancel", is_repeatable=True))
         )
 
