@@ -10,7 +10,7 @@ import hashlib
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,8 @@ def pretrain(
 ) -> EncoderBundle:
     """Fit codec and encoder on the training rows of `frame` (all rows where it has no `_split` column).
 
+    Sets the number of torch's threads of this process: to the better of one and all, or to the checkpoint's.
+
     Args:
         max_seconds: time to aim at, report included; small tables take less (`MAX_EPOCHS`, `PATIENCE`).
         checkpoint_dir: folder of this run alone; an intact checkpoint of the same rows and settings is continued.
@@ -115,7 +117,7 @@ def pretrain(
     if not session.resume():
         steps = num_steps
         if steps is None:
-            step_s = _probe(new_run(), max_seconds, should_stop)
+            step_s = _fastest_probe(new_run, max_seconds, should_stop)
             available = STEPS_SHARE * max_seconds - clock.elapsed_s
             steps = choose_num_steps(len(data.codes), batch_rows, step_s=step_s, max_seconds=available)
         session.begin(steps)
@@ -167,6 +169,8 @@ class _Session:
             return False
         self.run.load(checkpoint)
         state = checkpoint.state
+        # As many threads as it began with, if there are that many here: the bits depend on it.
+        torch.set_num_threads(min(state["environment"]["num_threads"], torch.get_num_threads()))
         self.num_steps = state["num_steps"]
         self.warnings = [*state["warnings"], *self.warnings]
         self._num_resumes = state["num_resumes"] + 1
@@ -268,6 +272,23 @@ class _Session:
             "environment": _environment(),
         }
         self._store.save(self.run.step, Checkpoint(checkpoint.tensors, state))
+
+
+def _fastest_probe(
+    new_run: Callable[[], PretrainingRun], max_seconds: float, should_stop: ShouldStop
+) -> float:
+    """Seconds a step takes with the better of one thread and all of them, which stays set.
+
+    Small batches of narrow tables gain little from more threads, and lose a lot where other work shares the cores.
+    """
+    num_threads = torch.get_num_threads()
+    seconds: dict[int, float] = {}
+    for count in sorted({num_threads, 1}, reverse=True):
+        torch.set_num_threads(count)
+        seconds[count] = _probe(new_run(), max_seconds, should_stop)
+    fastest = min(seconds, key=lambda count: seconds[count])
+    torch.set_num_threads(fastest)
+    return seconds[fastest]
 
 
 def _probe(run: PretrainingRun, max_seconds: float, should_stop: ShouldStop) -> float:
