@@ -6,11 +6,12 @@ in the checkpoint, so a killed or stopped run goes on to the same weights.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,17 @@ class _Clock:
         return self.before_s + time.monotonic() - self.started
 
 
+@contextlib.contextmanager
+def _threads_restored() -> Iterator[None]:
+    """Leave torch with as many threads as it had."""
+    num_threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
+
+
+@_threads_restored()
 def pretrain(
     frame: pl.DataFrame,
     schema: TableSchema,
@@ -80,7 +92,7 @@ def pretrain(
 ) -> EncoderBundle:
     """Fit codec and encoder on the training rows of `frame` (all rows where it has no `_split` column).
 
-    Sets the number of torch's threads of this process: to the better of one and all, or to the checkpoint's.
+    Meanwhile torch uses the better of one thread and as many as it had, or as many as the checkpoint began with.
 
     Args:
         max_seconds: time to aim at, report included; small tables take less (`MAX_EPOCHS`, `PATIENCE`).

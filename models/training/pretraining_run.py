@@ -15,12 +15,10 @@ from torch import nn
 from models.encoders import Encoder, EncoderConfig
 from models.features.codec import Codec
 from models.objectives import Objective, ObjectiveConfig
+from models.training.adamw import FlatAdamW
 from models.training.checkpoint import Checkpoint, flatten, unflatten
 from models.training.pretraining_plan import PretrainingData, learning_rate
 
-WEIGHT_DECAY = 0.01
-BETAS = (0.9, 0.98)
-MAX_GRADIENT_NORM = 1.0
 MASK_SEED_OFFSET = 1  # held-out masks and held-out rows come from different seeds
 
 
@@ -47,8 +45,7 @@ class PretrainingRun:
             config.build(codec, self.encoder, generator=self.generator).to(device) for config in objectives
         ]
         self.module = nn.ModuleDict({"encoder": self.encoder, "objectives": nn.ModuleList(self.objectives)})
-        self.parameters = list(self.module.parameters())
-        self.optimizer = torch.optim.AdamW(_groups(self.module), betas=BETAS, fused=True)
+        self.optimizer = FlatAdamW(*_decayed_and_others(self.module))
         self.step = 0
         self.recent_loss = 0.0
         self.best_loss = float("inf")
@@ -65,10 +62,7 @@ class PretrainingRun:
 
     def train_step(self, num_steps: int) -> None:
         """One optimiser step of `num_steps` in all."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, num_steps)
         batch = self.data.codes.select_rows(self._next_rows())
-        self.optimizer.zero_grad()
         loss = torch.stack(
             [
                 objective.loss(self.encoder, batch.index, batch.fraction, generator=self.generator)
@@ -76,8 +70,7 @@ class PretrainingRun:
             ]
         ).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM, foreach=True)
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(self.step, num_steps))
         self.recent_loss = float(loss.detach())
         self.step += 1
 
@@ -108,8 +101,7 @@ class PretrainingRun:
     def export(self) -> Checkpoint:
         """Everything that decides how the run goes on."""
         tensors = flatten("module", self.module.state_dict()) | dict(self.best)
-        for i, parameter in enumerate(self.parameters):
-            tensors |= flatten(f"optimizer/{i}", self.optimizer.state.get(parameter, {}))
+        tensors |= flatten("optimizer", self.optimizer.export())
         tensors["generator"] = self.generator.get_state()
         tensors["epoch_generator"] = self._epoch_state.clone()
         state: dict[str, Any] = {
@@ -127,11 +119,7 @@ class PretrainingRun:
         """Continue where `export` was called."""
         tensors, state = checkpoint.tensors, checkpoint.state
         self.module.load_state_dict(unflatten("module", tensors))
-        for i, parameter in enumerate(self.parameters):
-            saved = unflatten(f"optimizer/{i}", tensors)
-            self.optimizer.state[parameter] = {
-                name: tensor.to(parameter.device) for name, tensor in saved.items()
-            }
+        self.optimizer.load(unflatten("optimizer", tensors), num_steps=state["step"])
         self.best = {name: tensor for name, tensor in tensors.items() if name.startswith("best/")}
         self.step, self.best_step = state["step"], state["best_step"]
         self.best_loss = float("inf") if state["best_loss"] is None else state["best_loss"]
@@ -155,13 +143,8 @@ class PretrainingRun:
         self._epoch = epoch
 
 
-def _groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Parameters with and without weight decay: linear layers inside blocks decay, lookup tables and vectors do not."""
-    decayed = [
-        layer.weight
-        for layer in module.modules()
-        if isinstance(layer, nn.Linear) and layer.weight.requires_grad
-    ]
+def _decayed_and_others(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Weights of linear layers, and the rest: lookup tables, outputs and vectors, which weight decay would starve."""
+    decayed = [layer.get_parameter("weight") for layer in module.modules() if isinstance(layer, nn.Linear)]
     ids = {id(parameter) for parameter in decayed}
-    others = [parameter for parameter in module.parameters() if id(parameter) not in ids]
-    return [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    return decayed, [parameter for parameter in module.parameters() if id(parameter) not in ids]

@@ -47,7 +47,7 @@ def _pretrain(
 @pytest.fixture(scope="module")
 def trained() -> EncoderBundle:
     return _pretrain(
-        mixed_frame(1200), num_steps=300, architecture=ColumnTransformerConfig(d_model=16, num_layers=2)
+        mixed_frame(1200), num_steps=160, architecture=ColumnTransformerConfig(d_model=16, num_layers=2)
     )
 
 
@@ -143,9 +143,9 @@ def test__pretraining__time_limit__small_table_stops_early_by_itself() -> None:
 
 def test__pretraining__only_noise__stops_when_held_out_rows_gain_nothing() -> None:
     frame, schema = plain_table(0, 2, num_rows=40)
-    report = _pretrain(frame, schema, num_steps=2000).report
+    report = _pretrain(frame, schema, num_steps=400).report
     assert report["stopped_by"] == "held_out_loss"
-    assert report["num_steps"] < 2000
+    assert report["num_steps"] < 400
     assert report["best_step"] < report["num_steps"]
 
 

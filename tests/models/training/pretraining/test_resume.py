@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[4]
 
 @pytest.fixture(scope="module")
 def uninterrupted() -> bytes:
+    assert torch.get_num_threads() == 1, "tests/conftest.py gives each test process one thread"
     return run(None).to_files()[WEIGHTS_FILE]
 
 
@@ -83,10 +84,25 @@ def test__resume__every_checkpoint_damaged__starts_again_and_it_is_said(
     assert len(bundle.report["warnings"]) == 2
 
 
-def test__resume__another_number_of_threads__goes_on_and_says_so(tmp_path: Path, one_thread: None) -> None:
+def test__resume__more_threads_than_it_began_with__same_bits(
+    tmp_path: Path, uninterrupted: bytes, one_thread: None
+) -> None:
     with pytest.raises(Interrupted):
         run(tmp_path, _stop_after(3))
     torch.set_num_threads(2)
+    bundle = run(tmp_path)
+    assert bundle.to_files()[WEIGHTS_FILE] == uninterrupted
+    assert bundle.report["num_threads"] == 1
+    assert torch.get_num_threads() == 2
+
+
+def test__resume__fewer_threads_than_it_began_with__goes_on_and_says_so(
+    tmp_path: Path, one_thread: None
+) -> None:
+    torch.set_num_threads(2)
+    with pytest.raises(Interrupted):
+        run(tmp_path, _stop_after(3))
+    torch.set_num_threads(1)
     report = run(tmp_path).report
     assert report["num_resumes"] == 1
     assert any("num_threads" in warning for warning in report["warnings"])
