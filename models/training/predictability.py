@@ -18,7 +18,9 @@ from models.objectives import MaskedColumns
 # One forward pass per column over these rows; tables with more columns hide several distant columns at once, which
 # takes at most 1/64 of the context away.
 MAX_ROWS = 1_000
+MIN_ROWS = 100
 MAX_PASSES = 64
+MAX_TOKENS = 4_000_000  # through the encoder, over all passes: seconds
 
 
 @torch.no_grad()
@@ -31,10 +33,11 @@ def column_predictability(
     of the marginal's loss that the other columns take away. Categorical columns add `accuracy` and
     `marginal_accuracy`; continuous ones `r2`, of the expected bin, so on the scale of quantiles.
     """
-    codes = held_out.select_rows(slice(0, MAX_ROWS))
+    num_passes = min(len(codec.columns), MAX_PASSES)
+    num_rows = max(MIN_ROWS, min(MAX_ROWS, MAX_TOKENS // (num_passes * (len(codec.columns) + 1))))
+    codes = held_out.select_rows(slice(0, num_rows))
     local = codes.local()
     report: dict[str, dict[str, Any]] = {}
-    num_passes = min(len(codec.columns), MAX_PASSES)
     for first in range(num_passes):
         hidden = list(range(first, len(codec.columns), num_passes))
         guesses = objective.guess(encoder, codes, hidden)

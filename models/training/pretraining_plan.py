@@ -29,6 +29,7 @@ MIN_STEPS = 20
 HELD_OUT_SHARE = 0.05
 MIN_HELD_OUT_ROWS = 32
 MAX_HELD_OUT_ROWS = 2_048
+MAX_HELD_OUT_TOKENS = 262_144  # bounds the time of looks at wide tables
 HELD_OUT_CAP = 0.2  # of the rows, however few there are
 
 NUM_EVALUATIONS = 20  # of the held-out loss, over the whole run
@@ -58,6 +59,7 @@ def split_held_out(codes: Codes, *, seed: int) -> PretrainingData:
     if num_rows < 3:
         return PretrainingData(codes, codes)
     wanted = min(max(round(HELD_OUT_SHARE * num_rows), MIN_HELD_OUT_ROWS), MAX_HELD_OUT_ROWS)
+    wanted = min(wanted, max(MIN_HELD_OUT_ROWS, MAX_HELD_OUT_TOKENS // (codes.index.shape[1] + 1)))
     num_held_out = max(1, min(wanted, int(HELD_OUT_CAP * num_rows)))
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
     held_out, fitted = order[:num_held_out].sort().values, order[num_held_out:].sort().values
