@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 import time
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 PROGRESS_INTERVAL_S = 0.05
 """Steps closer together are not reported: a training step may take less than sending one."""
 
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TORCH_ALLOCATION_FAILURE = (
     "can't allocate memory"  # c10's CPU allocator raises a plain RuntimeError with this
 )
@@ -95,16 +97,24 @@ def report_unexpected(error: Exception, job_id: str) -> JsonObject:
     class and the stack under an id that the job names.
     """
     error_id = f"err_{secrets.token_hex(8)}"
-    _log.error(
-        "job %s: unexpected %s, error id %s\n%s", job_id, type(error).__name__, error_id, _stack(error)
-    )
+    _log.error("job %s: error id %s: unexpected %s", job_id, error_id, _stack(error))
+    return {**_unexpected(error, error_id), "details": {"error_id": error_id}}
+
+
+def _unexpected(error: Exception, error_id: str) -> JsonObject:
     if isinstance(error, RootstockModelError | StorageError):
-        return _described(error.code, str(error), {"error_id": error_id})
+        return _described(error.code, error.message, {})
     if isinstance(error, MemoryError) or _TORCH_ALLOCATION_FAILURE in str(error):
-        message = "The job needed more memory than the machine could give. Give the worker more, or use a smaller table."
-        return _described("out_of_memory", message, {"error_id": error_id})
+        advice = "Give the worker more, or use a smaller table."
+        return _described(
+            "out_of_memory", f"The job needed more memory than the machine could give. {advice}", {}
+        )
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return _described(
+            "disk_full", "The disk of the worker is full; free some space, then start the job again.", {}
+        )
     message = f"An unexpected error ended the job; the worker's log has it under {error_id}."
-    return _described("internal_error", message, {"error_id": error_id})
+    return _described("internal_error", message, {})
 
 
 def _described(code: str, message: str, details: JsonObject) -> JsonObject:
@@ -116,7 +126,7 @@ def _stack(error: BaseException) -> str:
     parts: list[str] = []
     current: BaseException | None = error
     while current is not None:
-        frames = "".join(traceback.format_tb(current.__traceback__))
-        parts.append(f"{frames}{type(current).__module__}.{type(current).__qualname__}")
+        frames = "".join(traceback.format_tb(current.__traceback__)).rstrip()
+        parts.append(f"{type(current).__module__}.{type(current).__qualname__}\n{frames}")
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return "\ncaused by\n".join(parts)
+    return "\n  caused by ".join(parts)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from app.executors import EXECUTORS, Executor, TaskSpec
+from app.executors import EXECUTORS, Executor, Failed, TaskSpec
 from app.executors.running import report_unexpected
 from app.jobs import JOB_KINDS, JobKind
 from app.settings import Settings
 from app.worker.scratch import sweep_scratch
 from app.worker.settling import Settlement
-from app.worker.watching import Patience, Watch
+from app.worker.watching import Outcome, Patience, Watch
 from storage.artifacts import ArtifactStore
 from storage.engine import Database
 from storage.errors import FenceLost, StorageError
@@ -31,6 +31,15 @@ TROUBLE_PAUSE_S = 5.0  # after a fault of the database or of this program
 HOUSEKEEPING_S = 3_600.0
 EMBEDDED_NICENESS = 10
 """Added to tasks of a worker that shares its machine with the API: predictions come first."""
+
+
+NOT_STARTED = Failed(
+    {
+        "code": "process_not_started",
+        "message": "The system refused a process to the job: it is out of memory, processes or open files.",
+    },
+    retry=True,
+)
 
 
 class WorkerResources(Protocol):
@@ -91,7 +100,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then ask running jobs for a checkpoint, put them back, and return."""
-        self._executor.warm_up()
+        self._guarded("warm-up", self._warm_up)
         slots = [
             threading.Thread(target=self._work, args=(stop,), name=f"{self.name}-slot-{number}")
             for number in range(self._num_slots)
@@ -126,7 +135,12 @@ class Worker:
 
     def _run(self, job: Job, stop: threading.Event) -> None:
         _log.info("job %s (%s): attempt %d", job.id, job.kind, job.attempt)
-        execution = self._executor.start(self._spec(job))
+        try:
+            execution = self._executor.start(self._spec(job))
+        except OSError as error:  # no process, socket or memory to be had
+            _log.error("job %s: not started (errno %s)", job.id, error.errno)
+            self._settlement.settle(job, Outcome(NOT_STARTED))
+            raise
         try:
             outcome = Watch(job, execution, self._database, self._patience, stop).until_end()
             execution.close()  # the task's process is gone before its scratch folder is
@@ -155,6 +169,10 @@ class Worker:
 
     def _scratch(self, job: Job) -> Path:
         return self._settings.scratch_dir / job.id
+
+    def _warm_up(self) -> float:
+        self._executor.warm_up()
+        return 0.0
 
     def _keep_house(self) -> float:
         sweep_scratch(self._database, self._settings.scratch_dir)

@@ -10,11 +10,14 @@ import pytest
 
 from app.executors import EXECUTORS, Executor, Failed, Stopped, Succeeded
 from tests.app.executors.registry import SECRET
-from tests.app.executors.tasks import REGISTRY, final_report, first_progress, task_spec
+from tests.app.executors.tasks import REGISTRY, final_report, first_progress, shared_forkserver, task_spec
 
 
 @pytest.fixture(scope="module", params=sorted(EXECUTORS))
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    if request.param == "forkserver":
+        yield shared_forkserver()
+        return
     executor = EXECUTORS[request.param](num_threads=1, registry=REGISTRY)
     executor.warm_up()
     yield executor

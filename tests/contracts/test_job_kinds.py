@@ -12,7 +12,7 @@ from app.jobs import JOB_KINDS, AbandonedStatus
 from app.worker.watching import Outcome
 from storage.errors import Conflict, NotFound
 from storage.orm import Job
-from tests.app.jobs.ground import Ground, ready_ground
+from tests.app.jobs.ground import Ground
 
 GONE: dict[str, dict[str, Any]] = {
     "ingest": {"table_id": "tbl_gone", "table_name": "gone", "upload_digest": "0" * 64, "filename": "gone.csv"},
@@ -26,8 +26,8 @@ GONE: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    ground = ready_ground(tmp_path_factory.mktemp("kinds") / "home")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    ground = Ground(tmp_path_factory.mktemp("kinds") / "home")
     yield ground
     ground.container.close()
 
@@ -47,50 +47,50 @@ def test__kind__has_its_own_name_and_an_example_here(kind: str) -> None:
     assert kind in GONE
 
 
-def test__run__of_a_subject_that_is_gone__fails_without_a_trace(ready: Ground, kind: str) -> None:
-    rows, objects = ready.row_counts(), ready.objects()
-    job = ready.claim(queue_gone(ready, kind))
-    report = ready.run_task(job)
+def test__run__of_a_subject_that_is_gone__fails_without_a_trace(ground: Ground, kind: str) -> None:
+    rows, objects = ground.row_counts(), ground.objects()
+    job = ground.claim(queue_gone(ground, kind))
+    report = ground.run_task(job)
     assert isinstance(report, Failed)
-    while ready.settlement.settle(job, Outcome(report)) == "queued":
-        job = ready.claim(job.id)
-    assert ready.job(job.id).status == "failed"
-    assert (ready.row_counts(), ready.objects()) == (rows, objects)
-    assert not (ready.settings.scratch_dir / job.id).exists()
+    while ground.settlement.settle(job, Outcome(report)) == "queued":
+        job = ground.claim(job.id)
+    assert ground.job(job.id).status == "failed"
+    assert (ground.row_counts(), ground.objects()) == (rows, objects)
+    assert not (ground.settings.scratch_dir / job.id).exists()
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test__abandon__of_a_subject_that_is_gone__does_nothing_however_often(
-    ready: Ground, kind: str, status: AbandonedStatus
+    ground: Ground, kind: str, status: AbandonedStatus
 ) -> None:
-    job = Job(id="job_gone", workspace_id=ready.workspace_id, kind=kind, payload=GONE[kind])
-    rows = ready.row_counts()
-    with ready.database.writing() as uow:
+    job = Job(id="job_gone", workspace_id=ground.workspace_id, kind=kind, payload=GONE[kind])
+    rows = ground.row_counts()
+    with ground.database.writing() as uow:
         for _ in range(2):
             JOB_KINDS[kind].abandon(uow, job, status, {"code": "x", "message": "y"})
-    assert ready.row_counts() == rows
+    assert ground.row_counts() == rows
 
 
-def test__publish__of_a_subject_that_is_gone__raises_or_says_so(ready: Ground, kind: str) -> None:
-    job = Job(id="job_gone", workspace_id=ready.workspace_id, kind=kind, payload=GONE[kind])
+def test__publish__of_a_subject_that_is_gone__raises_or_says_so(ground: Ground, kind: str) -> None:
+    job = Job(id="job_gone", workspace_id=ground.workspace_id, kind=kind, payload=GONE[kind])
     result: dict[str, Any] = {
         "manifest_digest": "0" * 64, "artifacts": [["0" * 64, 1]], "num_rows": 1, "columns": [], "warnings": [],
         "report": {}, "heads": [{"head_id": "head_gone", "target": "gone"}],
     }  # fmt: skip
-    rows = ready.row_counts()
+    rows = ground.row_counts()
     try:
-        with ready.database.writing() as uow:
+        with ground.database.writing() as uow:
             published = JOB_KINDS[kind].publish(uow, job, result)
     except (NotFound, Conflict):
         pass
     else:
         assert [head["status"] for head in published["heads"]] == ["deleted"]
-    assert ready.row_counts() == rows
+    assert ground.row_counts() == rows
 
 
-def test__shutdown__before_the_first_step__goes_back_to_the_queue(ready: Ground, kind: str) -> None:
-    job = ready.claim(queue_gone(ready, kind))
-    assert ready.settlement.settle(job, Outcome(Stopped(), "shutdown")) == "queued"
-    assert ready.job(job.id).attempt == 0
-    with ready.database.writing() as uow:
-        uow.jobs.request_cancel(ready.workspace_id, job.id)
+def test__shutdown__before_the_first_step__goes_back_to_the_queue(ground: Ground, kind: str) -> None:
+    job = ground.claim(queue_gone(ground, kind))
+    assert ground.settlement.settle(job, Outcome(Stopped(), "shutdown")) == "queued"
+    assert ground.job(job.id).attempt == 0
+    with ground.database.writing() as uow:
+        uow.jobs.request_cancel(ground.workspace_id, job.id)

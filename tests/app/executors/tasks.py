@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.executors import Advanced, Execution, FinalReport, TaskSpec
+from app.executors import Advanced, Execution, FinalReport, ForkserverExecutor, TaskSpec
 from storage.artifacts import LocalStoreConfig
 from storage.ids import new_id
 
 REGISTRY = "tests.app.executors.registry"
 DEADLINE_S = 60.0
 """For a fork server on a busy machine: its imports alone may take ten seconds."""
+
+
+@cache
+def shared_forkserver() -> ForkserverExecutor:
+    """One for the whole test process: its imports are what takes long. Closed by a test, it starts again."""
+    executor = ForkserverExecutor(num_threads=2, registry=REGISTRY)
+    atexit.register(executor.close)
+    return executor
 
 
 def task_spec(

@@ -7,23 +7,27 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from app.executors import Failed, ForkserverExecutor, Succeeded
-from tests.app.executors.tasks import REGISTRY, eventually, final_report, first_progress, task_spec
+from tests.app.executors.tasks import (
+    REGISTRY,
+    eventually,
+    final_report,
+    first_progress,
+    shared_forkserver,
+    task_spec,
+)
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def executor() -> Iterator[ForkserverExecutor]:
-    executor = ForkserverExecutor(num_threads=2, registry=REGISTRY)
-    yield executor
-    executor.close()
+def executor() -> ForkserverExecutor:
+    return shared_forkserver()
 
 
 def server_of(executor: ForkserverExecutor) -> psutil.Process:
@@ -90,24 +94,6 @@ def test__server__before_it_forks__has_started_no_pool_of_threads(
     )  # OpenBLAS (numpy's, scipy's) joins its pool at a fork
 
 
-def test__server__killed__fails_its_tasks_and_is_replaced(
-    executor: ForkserverExecutor, tmp_path: Path
-) -> None:
-    spec = task_spec(tmp_path, "hang")
-    execution = executor.start(spec)
-    first_progress(execution)
-    child = int((spec.scratch / "pid").read_text())
-    server_of(executor).kill()
-    final = final_report(execution)
-    execution.close()
-    assert isinstance(final, Failed)
-    assert final.error["code"] == "executor_lost"
-    eventually(lambda: not psutil.pid_exists(child), "the end of the orphan")
-    again = executor.start(task_spec(tmp_path, "count", steps=2))
-    assert isinstance(final_report(again), Succeeded)
-    again.close()
-
-
 def test__server__signals_to_everybody__do_not_end_tasks(
     executor: ForkserverExecutor, tmp_path: Path
 ) -> None:
@@ -137,8 +123,29 @@ def test__executor__used_from_another_thread__works(executor: ForkserverExecutor
     assert isinstance(finals[0], Succeeded)
 
 
-def test__executor__closed__leaves_no_process(tmp_path: Path) -> None:
+def test__executor__closed_while_its_server_imports__does_not_wait_for_it() -> None:
     executor = ForkserverExecutor(registry=REGISTRY)
+    executor.warm_up()
+    pid = executor.server_pid
+    executor.close()
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+
+
+def test__server__killed__fails_its_tasks_and_is_replaced_until_the_executor_closes(
+    executor: ForkserverExecutor, tmp_path: Path
+) -> None:
+    spec = task_spec(tmp_path, "hang")
+    execution = executor.start(spec)
+    first_progress(execution)
+    child = int((spec.scratch / "pid").read_text())
+    server_of(executor).kill()
+    final = final_report(execution)
+    execution.close()
+    assert isinstance(final, Failed)
+    assert final.error["code"] == "executor_lost"
+    eventually(lambda: not psutil.pid_exists(child), "the end of the orphan")
+
     spec = task_spec(tmp_path, "hang")
     execution = executor.start(spec)
     first_progress(execution)
@@ -148,15 +155,6 @@ def test__executor__closed__leaves_no_process(tmp_path: Path) -> None:
     execution.close()
     for pid in processes:
         eventually(lambda pid=pid: not psutil.pid_exists(pid), "the end of the process")
-
-
-def test__executor__closed_while_its_server_imports__does_not_wait_for_it() -> None:
-    executor = ForkserverExecutor(registry=REGISTRY)
-    executor.warm_up()
-    pid = executor.server_pid
-    executor.close()
-    assert pid is not None
-    assert not psutil.pid_exists(pid)
 
 
 PROGRAM = """

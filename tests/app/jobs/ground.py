@@ -25,7 +25,7 @@ from storage.ids import new_id
 from storage.orm import Base, Head, Job, LabelSet, Table, Target
 
 KINDS = ("ingest", "pretrain", "finetune")
-NUM_ROWS = 360
+NUM_ROWS = 240
 OVERRIDES = {
     "id": ColumnOverride(role=Role.KEY),
     "churned": ColumnOverride(role=Role.TARGET),

@@ -45,7 +45,7 @@ def test__pretrain__published__is_ready_and_the_first_is_active(ready: Ground) -
     assert (first.status, second.status) == ("ready", "ready")
     assert table.active_encoder_id == first.id == ready.table().active_encoder_id
     assert (job.result["encoder"], job.result["activated"]) == (second.version, False)
-    assert job.result["report"]["num_steps"] == 12
+    assert job.result["report_summary"]["num_steps"] == 12
     assert second.report is not None
     assert second.num_bytes is not None
     assert ready.objects() == ready.referenced()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
+from app.executors import Execution, InlineExecutor, TaskSpec
 from tests.app.executors.registry import SECRET
-from tests.app.worker.workplace import Workplace
+from tests.app.executors.tasks import REGISTRY
+from tests.app.worker.workplace import Kept, Workplace
 
 
 def test__job__that_succeeds__is_published_once_and_leaves_no_scratch(workplace: Workplace) -> None:
@@ -97,3 +101,19 @@ def test__workers__on_one_queue__publish_each_job_once(workplace: Workplace, num
             assert workplace.ended(job_id).status == "succeeded"
     for job_id in jobs:
         assert workplace.event_types(job_id) == ["queued", "claimed", "published", "succeeded"]
+
+
+class _NoProcesses(Kept):
+    """An executor on a system that has no process left."""
+
+    def start(self, spec: TaskSpec) -> Execution:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test__job__for_which_there_is_no_process__fails_after_its_attempts(workplace: Workplace) -> None:
+    job_id = workplace.queue("count", max_attempts=1, steps=1)
+    with workplace.worker(executor=_NoProcesses(InlineExecutor(registry=REGISTRY))):
+        job = workplace.ended(job_id)
+    assert job.status == "failed"
+    assert job.error is not None
+    assert job.error["code"] == "process_not_started"

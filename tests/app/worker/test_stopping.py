@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psutil
 import pytest
 
-from app.executors import Executor, ForkserverExecutor, Succeeded
+from app.executors import Executor, Succeeded
 from app.worker import Patience
 from app.worker.watching import Outcome
-from tests.app.executors.tasks import REGISTRY, eventually
+from tests.app.executors.tasks import eventually, shared_forkserver
 from tests.app.worker.workplace import QUICK, Kept, Workplace
 
 IMPATIENT = Patience(lease_s=5.0, heartbeat_s=0.1, progress_s=0.1, grace_s=0.3)
 
 
 @pytest.fixture(scope="module")
-def forkserver() -> Iterator[Executor]:
-    executor = ForkserverExecutor(registry=REGISTRY)
-    yield Kept(executor)
-    executor.close()
+def forkserver() -> Executor:
+    return Kept(shared_forkserver())
 
 
 def pid_of(workplace: Workplace, job_id: str) -> int:
