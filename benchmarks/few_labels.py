@@ -257,7 +257,7 @@ def report(
         "difference": {"mean": mean, "low": mean - half, "high": mean + half},
         "pretraining": {"seconds": bundle.report["seconds"], "steps": bundle.report["num_steps"]},
     }
-    print(f"\n{write_results(f'few_labels_{arguments.table}_{arguments.labels}', body)}")
+    write_results(f"few_labels_{arguments.table}_{arguments.labels}", body)
 
 
 def _arguments() -> argparse.Namespace:

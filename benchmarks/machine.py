@@ -40,12 +40,12 @@ def describe(facts: dict[str, Any]) -> str:
     )
 
 
-def write_results(name: str, body: dict[str, Any]) -> Path:
-    """Write `benchmarks/results/<name>.json` with the machine beside the figures."""
+def write_results(name: str, body: dict[str, Any]) -> None:
+    """Write `benchmarks/results/<name>.json` with the machine beside the figures, and say so."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **body}, indent=1) + "\n")
-    return path
+    print(f"\nwritten to {path.relative_to(RESULTS.parent.parent)}")
 
 
 def _processor() -> str:

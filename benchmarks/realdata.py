@@ -58,7 +58,7 @@ def main() -> None:
             sys.stderr.write(f"{outcome.table}: {outcome.seconds}\n")
     print(f"{describe(machine())}; pretraining at most {arguments.pretrain_seconds:g} s\n")
     print("\n".join(markdown(outcomes)))
-    print(f"\n{write_results('realdata', {'tables': [vars(outcome) for outcome in outcomes]})}")
+    write_results("realdata", {"tables": [vars(outcome) for outcome in outcomes]})
 
 
 def run_table(client: Client, arguments: argparse.Namespace, entry: dict[str, Any]) -> Outcome:

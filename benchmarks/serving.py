@@ -98,8 +98,7 @@ def main() -> None:
         f"{describe(facts)}; {arguments.threads} inference threads, {arguments.rounds} interleaved rounds\n"
     )
     print("\n".join(lines))
-    path = write_results("serving", {"threads": arguments.threads, "figures": figures(measured)})
-    print(f"\nwritten to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name}")
+    write_results("serving", {"threads": arguments.threads, "figures": figures(measured)})
 
 
 Work = dict[tuple[str, str, int], Callable[[], object]]
