@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ class JudgedRows:
 
     def to_bytes(self) -> bytes:
         """A safetensors file; outputs are kept in float32, which no metric can tell apart."""
-        tensors = {
+        tensors: dict[str, npt.NDArray[Any]] = {
             "rows": self.rows,
             "labels": self.labels,
             "outputs": np.ascontiguousarray(self.outputs, dtype=np.float32),

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from models.evaluation.metrics import auc, macro_auc, r2
 from models.evaluation.judged import FloatArray, IndexArray
+from models.evaluation.metrics import auc, macro_auc, r2
 from models.features.schema import Task
 
 MAX_ROWS = 20_000

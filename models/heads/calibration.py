@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_expit, log_softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 from models.heads.prediction import FloatArray, IndexArray
 
 LOG_SCALE_PRIOR = 0.4  # standard deviation of log(scale) before any label is seen: a factor of 1.5 either way
 SHIFT_PRIOR = 0.25  # of the shift, in logits: the intercept was fitted on the same labels and is hardly off
+
+MAX_SHIFTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Calibration:
 
     def apply(self, logits: FloatArray) -> FloatArray:
         """Logits [B, O] to logits [B, O]."""
-        return self.scale * logits + np.asarray(self.shift)
+        return np.asarray(self.scale * logits + np.asarray(self.shift, dtype=np.float64))
 
     @classmethod
     def identity(cls, num_outputs: int) -> Calibration:
@@ -63,20 +65,35 @@ def fit_calibration(
     """Most probable scale and shift given out-of-fold `logits` [B, O], of mean weight 1, around `intercept` [O]."""
     num_outputs = logits.shape[1]
     centred = logits - intercept
-
-    def objective(parameters: FloatArray) -> float:
-        log_scale, shift = parameters[0], parameters[1:]
-        losses = log_loss_of(np.exp(log_scale) * centred + intercept + shift, labels)
-        prior = (log_scale / LOG_SCALE_PRIOR) ** 2 + float(np.sum((shift / SHIFT_PRIOR) ** 2))
-        return float(weights @ losses) + 0.5 * prior
-
     # With many classes the shifts cost more than they give; the scale alone is then learned.
-    free_shift = num_outputs <= 12
-    start = np.zeros(1 + num_outputs)
-    if free_shift:
-        bounds = [(-2.0, 2.0)] + [(-1.0, 1.0)] * num_outputs
-    else:
-        bounds = [(-2.0, 2.0)] + [(0.0, 0.0)] * num_outputs
-    found = minimize(objective, start, method="L-BFGS-B", bounds=bounds).x
+    num_shifts = num_outputs if num_outputs <= MAX_SHIFTS else 0
+
+    def objective(parameters: FloatArray) -> tuple[float, FloatArray]:
+        log_scale, shift = parameters[0], parameters[1:]
+        stretched = np.exp(log_scale) * centred
+        moved = stretched + intercept + (shift if num_shifts else 0.0)
+        pull = weights[:, None] * _log_loss_gradient(moved, labels)
+        value = float(np.dot(weights, log_loss_of(moved, labels)))
+        value += 0.5 * float((log_scale / LOG_SCALE_PRIOR) ** 2 + np.sum(np.square(shift / SHIFT_PRIOR)))
+        slope = np.concatenate(
+            [
+                [np.sum(pull * stretched) + log_scale / LOG_SCALE_PRIOR**2],
+                pull.sum(axis=0)[:num_shifts] + shift / SHIFT_PRIOR**2,
+            ]
+        )
+        return value, slope
+
+    bounds = [(-2.0, 2.0)] + [(-1.0, 1.0)] * num_shifts
+    found = minimize(objective, np.zeros(1 + num_shifts), jac=True, method="L-BFGS-B", bounds=bounds).x
     scale = float(np.exp(found[0]))
-    return Calibration(scale, tuple(float(x) for x in (1.0 - scale) * intercept + found[1:]))
+    shift = (1.0 - scale) * intercept + (found[1:] if num_shifts else 0.0)
+    return Calibration(scale, tuple(float(x) for x in shift))
+
+
+def _log_loss_gradient(logits: FloatArray, labels: IndexArray) -> FloatArray:
+    """Derivative of `log_loss_of` by the logits, [B, O]."""
+    if logits.shape[1] == 1:
+        return np.asarray(expit(logits) - labels[:, None])
+    gradient = softmax(logits, axis=1)
+    gradient[np.arange(len(labels)), labels] -= 1.0
+    return np.asarray(gradient)

@@ -1,8 +1,11 @@
 """How row features are brought to one scale before a penalised fit: by an unlabelled sample, never by labels.
 
 A ridge penalty takes scale for importance, so with few labels scale decides a lot (RESEARCH: up to 3 AUC points).
-Every feature is standardised; then raw and learned features, as two blocks, get the same total variance, or the
-block with more features would have the say.
+Raw features are standardised. Learned ones keep their relative scale: they all come out of one normalisation, and
+those that tell rows apart move more. Then both blocks get the same total variance, or the one with more features
+would have the say. Measured on three tables, 10 draws of 50 and 200 labels inside their train rows: 0.0 to 1.7 AUC
+points above standardising everything alike, below it nowhere; standardising learned features too was up to 0.4
+worse, raw features at natural scale up to 0.8.
 
 Shape letters: `N` reference rows, `F` row features.
 """
@@ -39,9 +42,11 @@ class FeatureScaling:
             moving = block & (deviation > 1e-6)
             if not bool(moving.any()):
                 continue
-            floor = DEVIATION_FLOOR * deviation[moving].median()
-            standard = deviation[moving].clamp_min(float(floor)).reciprocal()
-            gain[moving] = standard / (standard * deviation[moving]).square().sum().sqrt()
+            moved = deviation[moving]
+            scale = torch.ones_like(moved)
+            if block is is_raw:
+                scale = moved.clamp_min(float(DEVIATION_FLOOR * moved.median())).reciprocal()
+            gain[moving] = scale / (scale * moved).square().sum().sqrt()
         return cls(centre.float(), gain.float())
 
     def apply(self, features: torch.Tensor) -> torch.Tensor:

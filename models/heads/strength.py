@@ -124,14 +124,12 @@ def fit_mixture(
 
     `shares` maps strengths (as in `GRID`) to their say; `total` is the sum of squares that strengths refer to.
     """
-    coefficients: torch.Tensor | None = None
-    intercepts: torch.Tensor | None = None
-    for share, solution in _path(rows, total, loss, weights, shares, pace):
-        scaled, shifted = share * solution.coefficients[:, 0], share * solution.intercepts[0]
-        coefficients = scaled if coefficients is None else coefficients + scaled
-        intercepts = shifted if intercepts is None else intercepts + shifted
-    assert coefficients is not None and intercepts is not None, "shares are never empty"
-    return coefficients, intercepts
+    parts = [
+        (share * solution.coefficients[:, 0], share * solution.intercepts[0])
+        for share, solution in _path(rows, total, loss, weights, shares, pace)
+    ]
+    coefficients, intercepts = zip(*parts, strict=True)
+    return torch.stack(coefficients).sum(dim=0), torch.stack(intercepts).sum(dim=0)
 
 
 def _path(

@@ -72,7 +72,8 @@ class SpectralRows:
 class RawRows:
     """Rows that are too many to rotate: the basis of a sample of them, applied to the coefficients instead.
 
-    Shape: `features` [n, F] as given; `centre`, `gain` [F] bring them to one scale; `basis` of the sample.
+    Shape: `features` [n, F] as given; `centre`, `gain` [F] bring them to one scale; `basis` of the sample, which is in
+    double precision where it is small; the products here are in single.
     """
 
     features: torch.Tensor
@@ -83,7 +84,7 @@ class RawRows:
 
     def forward(self, coefficients: torch.Tensor) -> torch.Tensor:
         """[r, Q] to [n, Q]."""
-        scaled = self.basis.directions @ coefficients
+        scaled = self.basis.directions.float() @ coefficients
         weight = scaled * self.gain[:, None]
         return self.features @ weight - (self.centre @ weight + self.basis.mean.float() @ scaled)
 
@@ -91,13 +92,14 @@ class RawRows:
         """[n, Q] to [r, Q]."""
         total = rows.sum(dim=0)
         scaled = (self.features.T @ rows - torch.outer(self.centre, total)) * self.gain[:, None]
-        return self.basis.directions.T @ (scaled - torch.outer(self.basis.mean.float(), total))
+        return self.basis.directions.float().T @ (scaled - torch.outer(self.basis.mean.float(), total))
 
 
 def _mean_by_parts(features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     total = torch.zeros(features.shape[1], dtype=torch.float64)
-    for part, weight in zip(features.split(4096), weights.split(4096), strict=True):
-        total += weight @ part.double()
+    for start in range(0, len(features), 4096):
+        part = slice(start, start + 4096)
+        total += weights[part] @ features[part].double()
     return total
 
 
