@@ -60,7 +60,11 @@ class PretrainJob:
         is_first = table is not None and table.active_encoder_id is None
         if table is not None and is_first:
             uow.tables.activate_encoder(table, encoder)
-        return {"encoder": encoder.version, "activated": is_first, "report_summary": _summary(result["report"])}
+        return {
+            "encoder": encoder.version,
+            "activated": is_first,
+            "report_summary": _summary(result["report"]),
+        }
 
     def abandon(self, uow: UnitOfWork, job: Job, status: AbandonedStatus, error: JsonObject | None) -> None:
         uow.encoders.mark_failed(PretrainPayload.model_validate(job.payload).encoder_id, status, error)
