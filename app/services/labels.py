@@ -30,7 +30,7 @@ from app.services.target_labels import (
     settle_task,
 )
 from models.features.labels import canonical_key
-from models.features.schema import JsonScalar
+from models.features.schema import JsonScalar, Task
 from models.features.snapshot import ROWS_FILE, Snapshot
 from storage.artifacts import ArtifactStore
 from storage.artifacts.manifest import bundle_path
@@ -242,7 +242,7 @@ def _publish(
         refer(uow, store, principal.workspace_id, merged.digest, merged.num_bytes, label_set.id)
         settled = None if facts.classes is None else list(facts.classes)
         if facts.task is not None and (target.task != facts.task.value or target.classes != settled):
-            positive = settled[-1] if settled is not None and len(settled) == 2 else target.positive
+            positive = settled[-1] if settled and facts.task is Task.BINARY else target.positive
             uow.targets.settle(target, facts.task.value, settled, positive)
         uow.audit.add(
             principal.workspace_id,

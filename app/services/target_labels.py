@@ -56,7 +56,7 @@ def count_labels(
         "evaluation": int(is_evaluation.sum()),
         "unmatched": num_unmatched,
     }
-    if task is None:
+    if task is None or (task is not Task.REGRESSION and classes is None):  # one value so far
         counts["distinct_train"] = min(1, counts["train"])
         return counts
     encoded = encode_labels(values, task, classes)
@@ -99,8 +99,8 @@ def settle_task(
 ) -> tuple[Task | None, tuple[JsonScalar, ...] | None, list[str]]:
     """Task and classes of a target of labels by key, after `added` have joined `values` (which contains them).
 
-    Both are settled by the first labels that differ, and the task never changes after that; a multiclass target
-    gains classes, a binary one refuses a third.
+    Both are settled by the first labels that differ. After that the task never changes and no class is lost, whatever
+    is withdrawn; a multiclass target gains classes, a binary one refuses a third.
 
     Raises: LabelError mixed_types, unknown_class, task_mismatch, unknown_positive, too_many_classes …
     """
@@ -111,12 +111,11 @@ def settle_task(
     if target.classes is not None and stated is Task.BINARY:
         encode_labels(added, stated, target.classes)
         return stated, tuple(target.classes), []
-    distinct = {(type(value), value) for value in values}
-    if len(distinct) < 2:
+    if target.classes is None and len(set(values)) < 2:  # of one type: 1 and 1.0 are one value
         if stated is None and any(isinstance(value, float) and not value.is_integer() for value in added):
             return Task.REGRESSION, None, []
-        return stated, None if target.classes is None else tuple(target.classes), []
-    inferred = infer_task(values, None, task=stated, positive=target.positive)
+        return stated, None, []
+    inferred = infer_task(values, task=stated, positive=target.positive, known=target.classes or ())
     return inferred.task, inferred.classes, list(inferred.warnings)
 
 

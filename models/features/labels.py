@@ -66,10 +66,12 @@ def infer_task(
     *,
     task: Task | None = None,
     positive: JsonScalar | None = None,
+    known: Sequence[JsonScalar] = (),
     max_classes: int = MAX_CLASSES,
 ) -> InferredTask:
     """What to predict. `values`: labels, nulls passed over; `storage_type`: of the column they come from, None for
-    JSON labels; `task` and `positive`: what the caller says, else inferred.
+    JSON labels; `task` and `positive`: what the caller says, else inferred; `known`: classes that stay, with or without
+    labels.
 
     Text and booleans are classes. Numbers are a regression, except two distinct whole ones (binary) and at most
     ten distinct integers with at least five labels each on average (multiclass, with a warning).
@@ -82,7 +84,7 @@ def infer_task(
             f"A {storage_type} cannot be predicted. Make it a number (days until …) or classes.",
             code="unsupported_label_type",
         )
-    counts = _counts(values)
+    counts = _counts(values, known)
     kind = _common_type(counts)
     inferred, warnings = _inferred_task(counts, kind)
     chosen = task or inferred
@@ -138,13 +140,14 @@ def _encode_numbers(cells: Sequence[JsonScalar | None]) -> np.ndarray:
     return numbers
 
 
-def _counts(values: Labels) -> Counter[tuple[str, JsonScalar]]:
-    """(type word, value) → count; the type keeps `True` apart from `1` and `1.0`."""
+def _counts(values: Labels, known: Sequence[JsonScalar] = ()) -> Counter[tuple[str, JsonScalar]]:
+    """(type word, value) → count, that of a `known` value from 0; the type keeps `True` apart from `1` and `1.0`."""
+    counts = Counter({(_type_word(value), value): 0 for value in known})
     if isinstance(values, pl.Series):
         table = values.drop_nulls().value_counts(name="num_labels").rows()
-        counts = Counter({(_type_word(value), value): count for value, count in table})
+        counts.update({(_type_word(value), value): count for value, count in table})
     else:
-        counts = Counter((_type_word(value), value) for value in values if value is not None)
+        counts.update((_type_word(value), value) for value in values if value is not None)
     if not counts:
         raise LabelError("All labels are null. At least two different ones are needed.", code="all_null")
     return counts
@@ -216,7 +219,7 @@ def _classification(
             "number.",
             code="too_many_classes", num_classes=len(merged),
         )  # fmt: skip
-    if is_stated and (task is Task.BINARY) != (len(merged) == 2):
+    if is_stated and task is Task.BINARY and len(merged) != 2:  # a multiclass target may gain its third later
         raise LabelError(
             f"The task is {task.value}, but the labels have {len(merged)} classes.", code="task_mismatch"
         )
@@ -232,7 +235,7 @@ def _classification(
         )
     rare = sum(count < 2 for count in merged.values())
     if rare:
-        warnings.append(f"{rare} of {len(merged)} classes have a single label.")
+        warnings.append(f"{rare} of {len(merged)} classes have fewer than two labels.")
     return InferredTask(task, tuple(classes), tuple(warnings))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.app.routes.records import ready_encoder
 from tests.app.routes.service import Service, code_of
 
 SECRET = "Okonkwo-4711"
@@ -16,9 +17,19 @@ _number = iter(range(1_000))
 
 @pytest.fixture
 def target(people: Service) -> str:
+    return make_target(people)
+
+
+def make_target(service: Service, **more: Any) -> str:
     name = f"t{next(_number)}"
-    people.http.post("/v1/tables/people/targets", json={"name": name}).raise_for_status()
+    service.http.post("/v1/tables/people/targets", json={"name": name, **more}).raise_for_status()
     return name
+
+
+def refused_head(service: Service, target: str) -> str:
+    answer = service.http.post(f"/v1/tables/people/targets/{target}/heads", json={})
+    assert answer.status_code == 422, answer.text
+    return code_of(answer)
 
 
 def post(service: Service, target: str, labels: Any, **more: Any) -> httpx.Response:
@@ -117,6 +128,37 @@ def test__task__multiclass__gains_classes(people: Service, target: str) -> None:
 def test__task__one_value_so_far__stays_open(people: Service, target: str) -> None:
     assert post(people, target, {"p1": "a"}).json()["task"] is None
     assert post(people, target, {"p2": "b"}).json()["task"] == "binary"
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test__task__stated__waits_for_a_second_class(people: Service, task: str) -> None:
+    target = make_target(people, task=task)
+    first = post(people, target, {f"p{row}": "a" for row in range(9)})
+    assert first.status_code == 200, first.text
+    assert (first.json()["task"], first.json()["classes"]) == (task, None)
+    ready_encoder(people, "people")
+    assert refused_head(people, target) == "one_class"
+    second = post(people, target, {"p9": "b"}).json()
+    assert (second["task"], second["classes"]) == (task, ["a", "b"])
+    third = post(people, target, {"p10": "c"})
+    assert third.status_code == (422 if task == "binary" else 200)
+
+
+def test__task__settled__keeps_its_classes(people: Service) -> None:
+    target = make_target(people, task="multiclass")
+    post(people, target, {"p1": "a", "p2": "b", "p3": "c"})
+    for labels in ({"p3": "b"}, {"p2": None, "p3": None}, {"p1": None}):
+        assert post(people, target, labels).json()["classes"] == ["a", "b", "c"]
+    assert code_of(post(people, target, {"p1": 7})) == "mixed_types"
+    gained = post(people, target, {"p1": "d", "p2": "a"}).json()
+    assert (gained["task"], gained["classes"]) == ("multiclass", ["a", "b", "c", "d"])
+
+
+def test__task__whole_numbers_written_as_fractions__are_one_class(people: Service, target: str) -> None:
+    first = post(people, target, {"p1": 1, "p2": 1.0})
+    assert first.status_code == 200, first.text
+    assert first.json()["task"] is None
+    assert post(people, target, {"p3": 0.0}).json()["task"] == "binary"
 
 
 def test__labels__the_same_again__make_no_new_version(people: Service, target: str) -> None:

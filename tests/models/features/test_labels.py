@@ -54,7 +54,7 @@ def test__infer_task__column_of_a_frame__is_as_its_values() -> None:
         ([None, None], {}, "all_null"), ([], {}, "all_null"), (["a", 1], {}, "mixed_types"), ([True, 1], {}, "mixed_types"),
         (["a", "a"], {}, "one_class"), ([3.5, 3.5], {}, "one_class"), ([f"c{i}" for i in range(501)], {}, "too_many_classes"),
         ([1.0, float("nan")], {}, "not_finite"), (["a", "b"], {"task": Task.REGRESSION}, "task_mismatch"),
-        (["a", "b", "c"], {"task": Task.BINARY}, "task_mismatch"), (["a", "b"], {"task": Task.MULTICLASS}, "task_mismatch"),
+        (["a", "b", "c"], {"task": Task.BINARY}, "task_mismatch"),
         (["a", "b"], {"positive": "c"}, "unknown_positive"), ([1, 0], {"positive": True}, "unknown_positive"),
         (["a", "b", "c"], {"positive": "a"}, "task_mismatch"), ([[1], [2]], {}, "unsupported_label_type"), (["2024-01-01"], {"storage_type": "date"}, "unsupported_label_type"),
     ],
@@ -74,6 +74,15 @@ def test__infer_task__positive_and_task__are_the_callers_choice() -> None:
     assert infer_task([1, 0], positive=0).classes == (1, 0)
     assert infer_task([1, 2, 3] * 10, task=Task.REGRESSION) == (Task.REGRESSION, None, ())
     assert infer_task(list(range(30)), task=Task.MULTICLASS).classes == tuple(range(30))
+    assert infer_task(["a", "b"], task=Task.MULTICLASS)[:2] == (Task.MULTICLASS, ("a", "b"))
+
+
+def test__infer_task__known_classes__stay_as_they_are() -> None:
+    kept = infer_task([2.0, 4, 4], task=Task.MULTICLASS, known=(1, 2, 3))
+    assert list(map(repr, kept.classes or ())) == ["1", "2", "3", "4"]
+    assert kept.warnings[-1] == "3 of 4 classes have fewer than two labels."
+    with pytest.raises(LabelError, match="one type"):
+        infer_task(["a"], task=Task.MULTICLASS, known=(1, 2, 3))
 
 
 def test__infer_task__guess__comes_with_a_warning() -> None:
