@@ -51,14 +51,17 @@ class JudgedRows:
         )
 
     def to_bytes(self) -> bytes:
-        """A safetensors file; outputs are kept in float32, which no metric can tell apart."""
+        """A safetensors file; outputs are kept in float32, which no metric can tell apart.
+
+        Without metadata: safetensors writes its entries in random order, and equal rows must give equal bytes.
+        """
         tensors: dict[str, npt.NDArray[Any]] = {
             "rows": self.rows,
             "labels": self.labels,
             "outputs": np.ascontiguousarray(self.outputs, dtype=np.float32),
             "weights": self.weights,
         }
-        return save(tensors, metadata={"task": str(self.task), "on": self.on})
+        return save(tensors)
 
     @classmethod
     def from_bytes(cls, data: bytes, task: Task, on: Part) -> JudgedRows:

@@ -16,6 +16,7 @@ from models.heads.prediction import FloatArray, IndexArray
 from models.training.targets import TargetData
 
 MAX_HOLDOUT_ROWS = 20_000
+MAX_MAGNITUDE = 1e30  # heads are float32, and metrics square: beyond this both become infinite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +96,10 @@ def _check_form(target: TargetData, num_rows: int) -> None:
     if not bool(np.all(np.isfinite(target.values))):
         raise LabelError(f"labels of {target.name!r} must be finite numbers; leave out what is unknown")
     if target.task is Task.REGRESSION:
+        if float(np.abs(target.values).max()) > MAX_MAGNITUDE:
+            raise LabelError(
+                f"labels of {target.name!r} go beyond ±{MAX_MAGNITUDE:.0e}; send them in a larger unit"
+            )
         return
     num_classes = len(target.classes or ())
     if num_classes < 2 or (target.task is Task.BINARY and num_classes != 2):

@@ -134,9 +134,7 @@ def test__compare_paired__any_order_of_rows__only_common_rows_count(seed: int, n
     new = _binary(labels[mine], logits[0, mine], mine)
     old = _binary(labels[theirs], logits[1, theirs], theirs)
     found = compare_paired(new, old)
-    plain = difference(
-        _binary(labels[common], logits[0, common]), _binary(labels[common], logits[1, common])
-    )
+    plain = difference(_binary(labels[common], logits[0, common]), _binary(labels[common], logits[1, common]))
     assert found.num_rows == num_common
     assert found == plain
 

@@ -47,7 +47,12 @@ def _judged(
     on: Part = "out_of_fold",
 ) -> JudgedRows:
     return JudgedRows(
-        task, on, np.arange(len(labels)), labels, outputs, np.ones(len(labels)) if weights is None else weights
+        task,
+        on,
+        np.arange(len(labels)),
+        labels,
+        outputs,
+        np.ones(len(labels)) if weights is None else weights,
     )
 
 
@@ -79,7 +84,9 @@ def _value(estimate: Estimate) -> float:
 
 
 @given(SCORED)
-def test__auc__any_scores_with_ties__is_the_share_of_pairs_in_order(rows: list[tuple[int, bool, int]]) -> None:
+def test__auc__any_scores_with_ties__is_the_share_of_pairs_in_order(
+    rows: list[tuple[int, bool, int]],
+) -> None:
     scores, positive, weights = _columns(rows)
     found = auc(scores, positive, weights)
     if len(set(positive)) < 2:
@@ -122,9 +129,7 @@ def test__auc__repeated_draws__interval_covers_the_true_value(num_rows: int, shi
     draws = 600
     covered = 0
     for _ in range(draws):
-        interval = auc(
-            rng.normal(size=num_rows) + shift * positive, positive, np.ones(num_rows)
-        ).interval()
+        interval = auc(rng.normal(size=num_rows) + shift * positive, positive, np.ones(num_rows)).interval()
         assert interval is not None
         covered += interval.low <= truth <= interval.high
     # Three binomial standard deviations at 600 draws are 2.7 points; Student's quantile errs to the safe side.
@@ -270,7 +275,7 @@ def test__beats_constant__constant_outputs__never(seed: int) -> None:
 
 
 def test__beats_constant__clear_signal__yes() -> None:
-    labels = np.arange(80) % 2.0
+    labels = (np.arange(80) % 2).astype(np.float64)
     assert beats_constant(_binary(labels, 0.3 + 0.4 * labels + 0.1 * np.sin(np.arange(80))))
     assert NO_SKILL[Task.BINARY] == 0.5
 
@@ -282,3 +287,8 @@ def test__judged_rows__written_and_read__same_metrics() -> None:
     again = JudgedRows.from_bytes(judged.to_bytes(), Task.BINARY, "out_of_fold")
     assert np.array_equal(again.rows, judged.rows)
     assert metrics_json(again)["auc"] == metrics_json(judged)["auc"]
+
+
+def test__judged_rows__written_many_times__same_bytes() -> None:
+    judged = _binary(np.array([0.0, 1.0]), np.array([0.25, 0.5]))
+    assert len({judged.to_bytes() for _ in range(20)}) == 1
