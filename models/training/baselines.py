@@ -97,8 +97,12 @@ def _ranks(column: pl.Series) -> FloatArray:
 
 
 def min_child_samples(num_labels: int) -> int:
-    """LightGBM's default of 20 gives a constant below 40 labels; this never does."""
-    return max(2, num_labels // 20)
+    """A twentieth of the labels, between 2 and 20.
+
+    LightGBM's fixed 20 gives a constant below 40 labels. A twentieth without a bound would make it blunt with many: on
+    19,442 house prices a leaf of 972 rows gave R² .71.
+    """
+    return min(max(2, num_labels // 20), 20)
 
 
 class BoostedBaseline:
