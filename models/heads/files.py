@@ -111,7 +111,9 @@ def unpack(files: Mapping[str, bytes]) -> HeadFiles:
     if len(files[HEADER_NAME]) > MAX_HEADER_BYTES:
         raise BundleError(f"{HEADER_NAME} has {len(files[HEADER_NAME])} bytes, more than {MAX_HEADER_BYTES}")
     try:
-        header = json.loads(files[HEADER_NAME], parse_constant=_refuse_constant, parse_float=_finite)
+        header = json.loads(
+            files[HEADER_NAME], parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
+        )
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{HEADER_NAME} is not strict JSON") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -138,3 +140,8 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is out of range")
     return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)

@@ -62,15 +62,16 @@ def divide(
         return None
     num_repeats = next((repeats for bound, repeats in REPEATS if len(rows) < bound), 1)
     order_key = chosen if strata is None else strata[rows].astype(np.float64)
-    assignment = np.stack(
-        [
-            _deal(order_key, num_folds, generator)
-            if chosen_groups is None
-            else _deal_groups(order_key, chosen_groups, num_folds, task, generator)
-            for _ in range(num_repeats)
-        ]
-    )
-    return Folds(rows, assignment.astype(np.int8), num_folds)
+    repeats = [
+        _deal(order_key, num_folds, task, generator)
+        if chosen_groups is None
+        else _deal_groups(order_key, chosen_groups, num_folds, task, generator)
+        for _ in range(num_repeats)
+    ]
+    if chosen_groups is not None and task is not Task.REGRESSION:
+        # Large groups may leave all of a class in one fold.
+        repeats = [folds for folds in repeats if _leaves_two_classes(folds, order_key, num_folds)]
+    return Folds(rows, np.stack(repeats).astype(np.int8), num_folds) if repeats else None
 
 
 def _sample(
@@ -106,12 +107,18 @@ def _num_folds(labels: FloatArray, task: Task, groups: IndexArray | None) -> int
     return min(NUM_FOLDS, second, units)
 
 
-def _deal(order_key: FloatArray, num_folds: int, generator: np.random.Generator) -> IndexArray:
+def _leaves_two_classes(assignment: IndexArray, classes: FloatArray, num_folds: int) -> bool:
+    return all(len(np.unique(classes[assignment != number])) > 1 for number in range(num_folds))
+
+
+def _deal(order_key: FloatArray, num_folds: int, task: Task, generator: np.random.Generator) -> IndexArray:
     """Deals rows out in the order of their label, like cards: every fold gets its share of every class."""
     order = np.lexsort((generator.random(len(order_key)), order_key))
-    hands = np.arange(len(order)) // num_folds
-    # Within each round the folds are drawn in random order, so that no fold always gets the smallest label.
-    ranks = np.lexsort((generator.random(len(order)), hands))
+    ranks = np.arange(len(order))
+    if task is Task.REGRESSION:
+        # Within each round the folds are drawn in random order, so that no fold always gets the smallest label.
+        # Not for classes: two labels of one class in different rounds could then land in one fold.
+        ranks = np.lexsort((generator.random(len(order)), ranks // num_folds))
     assignment = np.empty(len(order), dtype=np.int64)
     assignment[order[ranks]] = np.arange(len(order)) % num_folds
     return assignment

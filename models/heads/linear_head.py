@@ -131,8 +131,10 @@ def _calibration(parts: HeadFiles, num_outputs: int) -> Calibration | None:
         return None
     numbers = parts.section("calibration")
     scale, shift = numbers.get("scale"), numbers.get("shift")
-    if not isinstance(scale, float | int) or not isinstance(shift, list) or len(shift) != num_outputs:
+    if not isinstance(shift, list) or len(shift) != num_outputs:
         raise BundleError("the head's calibration has not one shift per output; fit it again")
+    if not isinstance(scale, float | int) or not all(isinstance(number, float | int) for number in shift):
+        raise BundleError("the head's calibration is not made of numbers; fit it again")
     return Calibration(float(scale), tuple(float(x) for x in shift))
 
 
@@ -148,4 +150,6 @@ def _intervals(parts: HeadFiles) -> ResidualTable | None:
         num_labels, mean, spread = (float(numbers[name]) for name in ("num_labels", "mean", "spread"))  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError("the head's interval table lacks its counts; fit it again") from error
+    if num_labels <= 0.0 or spread < 0.0:
+        raise BundleError(f"the head's intervals stand on {num_labels} labels; fit it again")
     return ResidualTable(tuple(levels.tolist()), tuple(residuals.tolist()), num_labels, mean, spread)

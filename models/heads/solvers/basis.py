@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 _RANK_TOLERANCE = 1e-7  # relative to the largest eigenvalue; features are float32
+_ROUNDING = {dtype: 64 * torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
 _DOUBLE_CELLS = 1 << 21  # up to here (16 MiB, within cache) double precision costs nothing noticeable
 
 
@@ -56,6 +57,10 @@ class SpectralRows:
         weights = weights.double()
         mean = (weights @ features.double() if small else _mean_by_parts(features, weights)) / weights.sum()
         centred = (features.double() - mean).to(dtype) if small else features - mean.float()
+        # Where all rows are alike, what is left is the rounding of the mean. Penalties count relative to the variance,
+        # so taken for variance it would be blown up to logits of any size on rows that differ.
+        moving = centred.abs().amax(dim=0) > _ROUNDING[dtype] * features.abs().amax(dim=0)
+        centred *= moving
         rooted = centred * weights.sqrt().to(dtype)[:, None]
         if num_rows <= num_features:
             values, vectors = torch.linalg.eigh((rooted @ rooted.T).double())

@@ -1,0 +1,136 @@
+"""What every head kind must hold, whatever it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from models.errors import Interrupted
+from models.features.schema import Task
+from models.heads import DEFAULT_HEAD, HEADS, READERS, HeadConfig, load_head
+from models.heads.problem import HeadFit, HeadProblem, Pace
+from tests.models.small_problems import FINGERPRINT, VIEW, logits_of, small_problem, without_folds
+
+ADAPTER: TypeAdapter[HeadConfig] = TypeAdapter(HeadConfig)
+CONFIGS = [pytest.param(config, id=config.model_fields["kind"].default) for config in HEADS]
+TASKS = list(Task)
+MakeConfig = Callable[[], HeadConfig]
+
+
+@cache
+def _small(config: MakeConfig, task: Task, has_folds: bool = True) -> tuple[HeadProblem, HeadFit]:
+    problem = small_problem(task) if has_folds else without_folds(small_problem(task))
+    return problem, _fit(config, problem)
+
+
+def _fit(config: MakeConfig, problem: HeadProblem) -> HeadFit:
+    return config().fit(problem)
+
+
+def test__head_kinds__registered__each_under_a_name_of_its_own() -> None:
+    kinds = [config().kind for config in HEADS]
+    assert len(set(kinds)) == len(kinds)
+    assert DEFAULT_HEAD.kind in kinds
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test__head_config__json_round_trip__equal_and_of_its_kind(config: type[BaseModel]) -> None:
+    made = config()
+    read = ADAPTER.validate_json(made.model_dump_json())
+    assert read == made
+    assert type(read) is config
+    assert ADAPTER.validate_python({"kind": config.model_fields["kind"].default}) == made
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test__head_config__unknown_option_or_assignment__is_refused(config: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError):
+        ADAPTER.validate_python(config().model_dump() | {"no_such_option": 1})
+    with pytest.raises(ValidationError):
+        config().kind = "other"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("has_folds", [True, False])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test__head__fitted__says_what_it_was_fitted_for(config: MakeConfig, task: Task, has_folds: bool) -> None:
+    problem, fit = _small(config, task, has_folds)
+    head = fit.head
+    assert head.kind in READERS
+    assert (head.task, head.classes, head.view) == (task, problem.classes, VIEW)
+    assert head.encoder_fingerprint == FINGERPRINT
+    assert head.weight.shape == (problem.num_outputs, problem.features.shape[1])
+    assert head.bias.shape == (problem.num_outputs,)
+    assert head.weight.dtype == head.bias.dtype == torch.float32
+    assert head.num_bytes >= head.weight.nbytes + head.bias.nbytes
+    if not has_folds:
+        assert fit.out_of_fold is None
+        return
+    assert problem.folds is not None
+    assert fit.out_of_fold is not None
+    assert np.array_equal(fit.judged, problem.folds.rows)
+    assert bool(np.isfinite(fit.out_of_fold).all())
+    if task is not Task.REGRESSION:
+        np.testing.assert_allclose(fit.out_of_fold.sum(axis=1), 1.0, atol=1e-9)
+        assert fit.out_of_fold.shape == (len(fit.judged), len(problem.classes or ()))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test__head__fitted_twice__same_files_and_global_generators_untouched(
+    config: MakeConfig, task: Task
+) -> None:
+    before = torch.random.get_rng_state(), str(np.random.get_state())
+    found = _fit(config, small_problem(task)).head.to_files()
+    assert found == _small(config, task)[1].head.to_files()
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert before[1] == str(np.random.get_state())
+
+
+@pytest.mark.parametrize("has_folds", [True, False])
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test__head__files_round_trip__same_words_and_bits(
+    config: MakeConfig, task: Task, has_folds: bool
+) -> None:
+    problem, fit = _small(config, task, has_folds)
+    head = fit.head
+    files = head.to_files()
+    loaded = load_head(files)
+    assert loaded.to_files() == files
+    assert loaded.kind == head.kind
+    one = head.finish(logits_of(head, problem.features), 0.8)
+    other = loaded.finish(logits_of(loaded, problem.features), 0.8)
+    for name in ("probabilities", "label_index", "value", "interval"):
+        left, right = getattr(one, name), getattr(other, name)
+        assert (left is None) == (right is None)
+        assert left is None or np.array_equal(left, right)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test__head__one_row_or_none__as_in_the_batch(config: MakeConfig, task: Task) -> None:
+    problem, fit = _small(config, task)
+    head = fit.head
+    logits = logits_of(head, problem.features)
+    whole, alone, none = head.finish(logits), head.finish(logits[7:8]), head.finish(logits[:0])
+    assert (whole.num_rows, alone.num_rows, none.num_rows) == (len(logits), 1, 0)
+    for name in ("probabilities", "label_index", "value", "interval"):
+        of_all = getattr(whole, name)
+        assert of_all is None or np.array_equal(of_all[7:8], getattr(alone, name))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test__head__asked_to_stop__is_interrupted(config: MakeConfig) -> None:
+    problem = small_problem(Task.BINARY)
+    stopped = HeadProblem(
+        **{name: getattr(problem, name) for name in HeadProblem.__slots__ if name != "pace"},
+        pace=Pace(should_stop=lambda: True),
+    )
+    with pytest.raises(Interrupted):
+        _fit(config, stopped)
