@@ -24,10 +24,10 @@ from storage.artifacts.local import LocalStore
 from storage.artifacts.memory import MemoryStore
 from storage.artifacts.store import sha256_hex
 from storage.errors import ArtifactDamaged, ArtifactMissing, StorageError, StorageFull
-from storage.ids import new_id
 
-WORKSPACE = new_id("ws")
-OTHER = new_id("ws")
+# Fixed, because they become names of tests, which every test process must collect alike.
+WORKSPACE = "ws_01M7Y00000000000000000000A"
+OTHER = "ws_01M7Y00000000000000000000B"
 LOCAL_ONLY = pytest.mark.parametrize("store", ["local"], indirect=True)
 
 
