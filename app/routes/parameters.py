@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import Path, Query
+from pydantic import BeforeValidator
 
 from app.schemas.base import NAME_PATTERN
+
+
+def _plain_digits(value: object) -> object:
+    """Pydantic would also take `+1`, ` 1`, `1_0` and `01`: several addresses of one thing."""
+    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,9}", value) is None:
+        raise ValueError("a version is a whole number from 1, in plain digits")
+    return value
+
 
 TableName = Annotated[str, Path(pattern=NAME_PATTERN)]
 TargetName = Annotated[str, Path(pattern=NAME_PATTERN)]
 AliasName = Annotated[str, Path(pattern=NAME_PATTERN)]
-Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Version = Annotated[int, BeforeValidator(_plain_digits), Path(ge=1, le=2**31 - 1)]
 JobId = Annotated[str, Path(pattern=r"^job_[0-9A-Z]{26}$")]
 KeyId = Annotated[str, Path(pattern=r"^[a-z0-9]{1,40}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]

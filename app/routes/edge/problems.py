@@ -97,7 +97,7 @@ def validation_problem(errors: Iterable[Mapping[str, Any]]) -> Response:
     place = ".".join(str(part) for part in first["location"]) or "the request"
     more = f" ({len(found) - 1} more under errors)" if len(found) > 1 else ""
     # A custom error type of ours names a rule of its own; pydantic's say only that the form is wrong.
-    code = first["type"] if first["type"].startswith("invalid_") else "invalid_request"
+    code = first["type"] if first["type"].startswith(("invalid_", "unsupported_")) else "invalid_request"
     problem = Problem(422, str(code), f"{place}: {first['message']}{more}.")
     return problem_response(problem, {"errors": found[:MAX_REPORTED_ERRORS]})
 

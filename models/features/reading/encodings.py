@@ -149,7 +149,7 @@ def utf8_chunks(path: Path, encoding: Encoding, *, chunk_bytes: int = CHUNK_BYTE
                     code="invalid_encoding",
                     line=line,
                 ) from None
-            except UnicodeEncodeError:
+            except UnicodeError:  # lone surrogates
                 raise TableFormatError(
                     f"The file holds characters that are no text in {encoding.name}. {_OVERRIDE}",
                     code="invalid_encoding",

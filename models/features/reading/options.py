@@ -9,6 +9,7 @@ from typing import Literal, Self
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 DELIMITERS = (",", ";", "\t", "|")
 """The field separators that are recognised without being named."""
@@ -19,6 +20,17 @@ NULL_SPELLINGS = (
 """Unquoted CSV cells that mean "no value"; blank cells do too. Case counts: `none` and `na` are levels, and
 so are `unknown`, `?` and `-`. A quoted spelling (`"NA"`, say Namibia) is a level in a text column; in a
 column whose other cells are all numbers it is a missing number. An empty cell is null, quoted or not."""
+
+ENCODINGS = frozenset({
+    "ascii", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be",
+    *(f"iso8859-{part}" for part in (*range(1, 12), *range(13, 17))), *(f"cp{page}" for page in range(1250, 1259)),
+    "cp437", "cp737", "cp775", "cp850", "cp852", "cp855", "cp857", "cp858", "cp860", "cp861", "cp862", "cp863",
+    "cp864", "cp865", "cp866", "cp869", "cp874", "mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek",
+    "mac-turkish", "koi8-r", "koi8-u", "tis-620", "shift_jis", "shift_jis_2004", "shift_jisx0213", "cp932", "euc_jp",
+    "euc_jis_2004", "euc_kr", "cp949", "johab", "gb2312", "gbk", "gb18030", "big5", "big5hkscs", "cp950",
+})  # fmt: skip
+"""Codecs of characters, by the name Python gives them. Others of Python's (idna, punycode, unicode_escape …) do
+not decode files, or not in pieces."""
 
 
 class _Frozen(BaseModel):
@@ -65,11 +77,15 @@ class ReadOptions(_Frozen):
             return None
         try:
             name = codecs.lookup(value).name
-            "a".encode(name)
-        except (LookupError, UnicodeError, ValueError) as error:
-            raise ValueError(
-                "unknown text encoding; use a name such as utf-8, cp1252, latin-1 or utf-16"
-            ) from error
+        except (LookupError, ValueError):  # ValueError: a NUL in the name
+            name = ""
+        if name not in ENCODINGS:
+            raise PydanticCustomError(
+                "unsupported_encoding",
+                "this encoding is unknown or not read; use utf-8, utf-16 (-le, -be), latin-1 or iso8859-2 to 16, cp1250 "
+                "to cp1258, cp437, cp850 and other DOS pages, mac-roman, koi8-r, shift_jis, cp932, euc_jp, euc_kr, "
+                "gb18030, gbk or big5, or save the file as UTF-8",
+            )
         return name
 
     @model_validator(mode="after")

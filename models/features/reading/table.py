@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,13 +22,17 @@ def sniff(
     """Refuses early what the first MiB shows. `head`: the first bytes of the file; `filename`: only a hint.
 
     Raises: TableFormatError empty_file, header_only (only when `is_whole_file`), not_a_table, too_many_columns,
-    duplicate_column, invalid_column_name, missing_header, second_header, unclosed_quote, unsupported_encoding,
+    duplicate_column, unknown_column, invalid_column_name, missing_header, second_header, unclosed_quote, unsupported_encoding,
     unsupported_format, unsupported_column_type, damaged_parquet.
     """
     if _format(head, filename, options) == "csv":
         head = head[:HEAD_BYTES] if not is_whole_file else head
-        return inspect_head(head, filename, options, limits, is_whole_file=is_whole_file).sniffed
+        sniffed = inspect_head(head, filename, options, limits, is_whole_file=is_whole_file).sniffed
+        _check_text_columns(options, sniffed.columns)
+        return sniffed
     columns = tuple(parquet_schema(head, limits)) if is_whole_file else ()
+    if is_whole_file:
+        _check_text_columns(options, columns)
     return Sniffed(format="parquet", columns=columns)
 
 
@@ -46,8 +51,21 @@ def read_table(path: Path, filename: str, options: ReadOptions, limits: ReadLimi
     with path.open("rb") as file:
         head = file.read(64 * 1024)
     if _format(head, filename, options) == "csv":
-        return read_csv(path, filename, options, limits)
-    return read_parquet(path, limits)
+        table = read_csv(path, filename, options, limits)
+    else:
+        table = read_parquet(path, limits)
+    _check_text_columns(options, table.frame.columns)
+    return table
+
+
+def _check_text_columns(options: ReadOptions, columns: Sequence[str]) -> None:
+    missing = len(set(options.text_columns) - set(columns))
+    if missing:
+        raise TableFormatError(
+            f"{missing} of the {len(options.text_columns)} names in text_columns are no column of the file; spelling and "
+            "case count.",
+            code="unknown_column",
+        )
 
 
 def _format(head: bytes, filename: str, options: ReadOptions) -> Literal["csv", "parquet"]:
@@ -71,7 +89,7 @@ def _format(head: bytes, filename: str, options: ReadOptions) -> Literal["csv", 
             code="damaged_parquet",
         )
     refuse_other_formats(head)
-    if not head.startswith(_UTF16_BOMS) and not (options.encoding or "").startswith(("utf-16", "utf-32")):
+    if not head.startswith(_UTF16_BOMS) and not (options.encoding or "").startswith("utf-16"):
         sample = head[: 64 * 1024]
         if sample[1::2].count(0) > len(sample) // 5 or sample[0::2].count(0) > len(sample) // 5:
             raise TableFormatError(

@@ -164,6 +164,12 @@ def test__many_bad_requests__never_a_500(people: Service) -> None:
         code_of(answer)
 
 
+@pytest.mark.parametrize("version", ["+1", "1_0", "01", "%201", "1.0", "1e0", "%D9%A1"])
+def test__version__not_in_plain_digits__is_refused(people: Service, version: str) -> None:
+    answer = people.http.get(f"/v1/tables/people/encoders/{version}")
+    assert (answer.status_code, code_of(answer)) == (422, "invalid_request")
+
+
 def test__host__of_the_operator__is_answered(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("named") / "home"
     service = Service(home, allowed_hosts=("rootstock.example", "*.internal.example"))

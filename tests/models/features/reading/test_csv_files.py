@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 
 from models.errors import TableFormatError
 from models.features.reading import RawTable, ReadLimits, ReadOptions, read_table, sniff
+from models.features.reading.options import ENCODINGS
 
 
 def _read(tmp_path: Path, text: str | bytes, name: str = "t.csv", **options: object) -> RawTable:
@@ -176,11 +179,40 @@ def test__read_table__own_null_spellings__replace_the_default_ones(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "said",
-    [{"delimiter": "ab"}, {"delimiter": '"'}, {"encoding": "rot13"}, {"delimiter": ",", "decimal": ","}],
+    [{"delimiter": "ab"}, {"delimiter": '"'}, {"delimiter": ",", "decimal": ","}],
 )
 def test__read_options__senseless__are_refused(said: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ReadOptions.model_validate(said)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["klingon", "rot13", "idna", "punycode", "utf-7", "unicode_escape", "charmap", "utf-32", "mbcs", "a\0"],
+)
+def test__read_options__no_encoding_of_files__is_refused_with_those_that_are(name: str) -> None:
+    with pytest.raises(ValidationError, match="use utf-8") as refused:
+        ReadOptions.model_validate({"encoding": name})
+    assert refused.value.errors()[0]["type"] == "unsupported_encoding"
+
+
+@pytest.mark.parametrize("name", sorted(ENCODINGS))
+def test__read_table__every_encoding__reads_or_names_the_line(tmp_path: Path, name: str) -> None:
+    assert ReadOptions(encoding=name).encoding == name == codecs.lookup(name).name
+    path = tmp_path / "t.csv"
+    path.write_bytes("name,n\nanna,1\nbert,2\n".encode(name))
+    read = read_table(path, "t.csv", ReadOptions(encoding=name), ReadLimits()).frame
+    assert read.rows() == [("anna", 1), ("bert", 2)]
+    path.write_bytes("name,n\n".encode(name) + bytes(range(128, 256)) + ",1\n".encode(name))
+    with suppress(TableFormatError):
+        read_table(path, "t.csv", ReadOptions(encoding=name), ReadLimits())
+
+
+@pytest.mark.parametrize("said", [{}, {"has_header": False}])
+def test__read_table__unknown_text_column__is_refused(tmp_path: Path, said: dict[str, object]) -> None:
+    with pytest.raises(TableFormatError, match="1 of the 2 names") as refused:
+        _read(tmp_path, "code,n\n100,1\n", text_columns=["column_1" if said else "code", "Code"], **said)
+    assert refused.value.code == "unknown_column"
 
 
 def test__read_table__names__are_trimmed_and_may_be_any_words(tmp_path: Path) -> None:
