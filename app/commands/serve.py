@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,9 @@ def _serve(settings: Settings, lock: HomeLock, listener: socket.socket) -> None:
 
     container = build_container(settings)
     try:
+        container.housekeeper.remove_uploads(
+            before=time.time()
+        )  # the home is locked: a killed process left them
         url = url_of(settings.host, listener)
 
         def ready() -> None:

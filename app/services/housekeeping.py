@@ -48,18 +48,22 @@ class Housekeeper:
         """One round. Raises: StorageError."""
         with self._database.writing() as uow:
             uow.idempotency.purge(self._idempotency_ttl_s)
-        before = time.time() - STALE_UPLOAD_S
-        for path in self._uploads.iterdir():
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    path.unlink()
+        self.remove_uploads(before=time.time() - STALE_UPLOAD_S)
         report = sweep(self._database, self._store)
         if report.num_objects:
             logger.info("removed %d unreferenced artifacts, %d bytes", report.num_objects, report.num_bytes)
 
+    def remove_uploads(self, *, before: float) -> None:
+        """What was last written `before` (seconds since the epoch); now, where no other process receives uploads."""
+        for path in self._uploads.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
     def _run(self) -> None:
-        while not self._stopping.wait(EVERY_S):
+        while not self._stopping.is_set():
             try:
                 self.clean()
             except (StorageError, OSError) as error:  # the next round may work
                 logger.warning("housekeeping: %s", type(error).__name__)
+            self._stopping.wait(EVERY_S)

@@ -30,6 +30,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def process(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    (home / "uploads").mkdir(parents=True)
+    (home / "uploads" / "upload-cut").write_bytes(b"half of a file")  # as a killed process leaves it
     with (tmp_path / "serve.log").open("wb") as log:
         started = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "serve", "--port", "0"], stdout=log, stderr=log
@@ -58,6 +60,7 @@ def test__serve__from_start_to_sigterm(
     log = tmp_path / "serve.log"
     found = wait_until_served(home, process, log)
     assert found.pid == process.pid
+    assert not any((home / "uploads").iterdir())
     key = (home / "admin-key").read_text().strip()
     with Client(found.url, key) as client:
         assert client.tables() == []

@@ -35,3 +35,18 @@ def test__round__removes_old_records_and_cut_uploads_only(tmp_path: Path) -> Non
     assert (old.exists(), fresh.exists()) == (False, True)
     assert container.store.exists(workspace.id, young)
     container.close()
+
+
+def test__start__runs_the_first_round_at_once(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    container = build_container(settings)
+    old = settings.uploads_dir / "upload-old"
+    old.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    container.housekeeper.start()
+    until = time.monotonic() + 10
+    while old.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    container.housekeeper.stop()
+    container.close()
