@@ -209,7 +209,9 @@ def fit_continuous(series: pl.Series, storage_type: StorageType, *, max_bins: in
     if knots.size:
         index, _ = locate(sample, knots)
         frequencies = tuple((np.bincount(index, minlength=knots.size) / sample.size).tolist())
-        code, fraction = locate(np.asarray([np.median(sample)]), knots)
+        # Halved first: the sum of two huge numbers is infinite.
+        median = sample[(sample.size - 1) // 2] / 2 + sample[sample.size // 2] / 2
+        code, fraction = locate(np.asarray([median]), knots)
         median_position = float(code[0]) + float(fraction[0])
     return ContinuousColumn(
         name=series.name,

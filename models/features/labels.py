@@ -19,6 +19,8 @@ from models.features.schema import JsonScalar, StorageType, Task
 
 MAX_CLASSES = 500
 MAX_KEY_CHARS = 1_000
+MAX_MAGNITUDE = 1e30
+"""Of a regression label: heads are float32, and metrics square; beyond this both become infinite."""
 _MAX_INFERRED_INTEGER_CLASSES = 10
 _MIN_LABELS_PER_INTEGER_CLASS = 5
 _POSITIVES = frozenset({"yes", "y", "true", "t", "positive", "pos", "1"})
@@ -77,7 +79,7 @@ def infer_task(
     ten distinct integers with at least five labels each on average (multiclass, with a warning).
 
     Raises: LabelError all_null, mixed_types, one_class, too_many_classes, unsupported_label_type, not_finite,
-    unknown_positive, task_mismatch.
+    value_out_of_range, unknown_positive, task_mismatch.
     """
     if storage_type in ("date", "datetime"):
         raise LabelError(
@@ -100,7 +102,7 @@ def infer_task(
 def encode_labels(values: Labels, task: Task, classes: Sequence[JsonScalar] | None) -> np.ndarray:
     """int64 [N] class indices with -1 for null, or float64 [N] with NaN for null.
 
-    Raises: LabelError unknown_class (counted), mixed_types, not_finite.
+    Raises: LabelError unknown_class (counted), mixed_types, not_finite, value_out_of_range.
     """
     cells = values.to_list() if isinstance(values, pl.Series) else values
     if task is Task.REGRESSION:
@@ -130,14 +132,23 @@ def _encode_numbers(cells: Sequence[JsonScalar | None]) -> np.ndarray:
             )
     try:
         numbers = np.array([math.nan if cell is None else float(cell) for cell in cells], dtype=np.float64)
-    except OverflowError as error:
-        raise LabelError("A label is beyond the range of a double.", code="not_finite") from error
+    except OverflowError:
+        raise out_of_range() from None
     num_lost = int((~np.isfinite(numbers)).sum()) - sum(cell is None for cell in cells)
     if num_lost:
         raise LabelError(
             f"{num_lost:,} labels are NaN or infinite. Send null to leave a label out.", code="not_finite"
         )
+    if len(numbers) and float(np.nan_to_num(np.abs(numbers)).max()) > MAX_MAGNITUDE:
+        raise out_of_range()
     return numbers
+
+
+def out_of_range() -> LabelError:
+    return LabelError(
+        f"A regression label goes beyond ±{MAX_MAGNITUDE:.0e}; send the labels in a larger unit.",
+        code="value_out_of_range",
+    )
 
 
 def _counts(values: Labels, known: Sequence[JsonScalar] = ()) -> Counter[tuple[str, JsonScalar]]:
@@ -177,7 +188,7 @@ def _inferred_task(counts: Counter[tuple[str, JsonScalar]], kind: str) -> tuple[
     num_classes = len({value for _, value in counts})
     if kind in ("text", "boolean"):
         return (Task.BINARY if num_classes <= 2 else Task.MULTICLASS), []
-    if num_classes <= 2 and all(float(value).is_integer() for _, value in counts):
+    if num_classes <= 2 and all(isinstance(value, int) or float(value).is_integer() for _, value in counts):
         return Task.BINARY, []
     few = num_classes <= _MAX_INFERRED_INTEGER_CLASSES
     if kind == "integer" and few and counts.total() >= _MIN_LABELS_PER_INTEGER_CLASS * num_classes:
@@ -193,8 +204,12 @@ def _checked_regression(
         raise LabelError(f"A regression needs numbers, received {kind} labels.", code="task_mismatch")
     if positive is not None:
         raise LabelError("A regression has no positive class. Leave `positive` out.", code="task_mismatch")
-    if len({value for _, value in counts}) == 1:
-        raise LabelError("All labels are equal, so there is nothing to learn.", code="one_class")
+    numbers = [value for _, value in counts if isinstance(value, int | float)]
+    if any(abs(number) > MAX_MAGNITUDE for number in numbers):
+        raise out_of_range()
+    if len({float(number) for number in numbers}) == 1:
+        rounded = " once they are 64-bit floats" if len(numbers) > 1 and len(set(numbers)) > 1 else ""
+        raise LabelError(f"All labels are equal{rounded}, so there is nothing to learn.", code="one_class")
     return ()
 
 

@@ -67,7 +67,7 @@ class _Target:
             return cls(problem, 0.0, 1.0)
         centre = float(np.average(problem.labels, weights=problem.weights))
         spread = float(np.sqrt(np.average(np.square(problem.labels - centre), weights=problem.weights)))
-        return cls(problem, centre, spread if spread > 1e-12 * max(1.0, abs(centre)) else 1.0)
+        return cls(problem, centre, spread if spread > 1e-12 * abs(centre) else 1.0)
 
     def loss(self, rows: np.ndarray, dtype: torch.dtype) -> Loss:
         labels = self._problem.labels[rows]

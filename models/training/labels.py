@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import LabelError
+from models.features.labels import MAX_MAGNITUDE
 from models.features.schema import Task
 from models.heads.prediction import FloatArray, IndexArray
 from models.training.targets import TargetData
 
 MAX_HOLDOUT_ROWS = 20_000
-MAX_MAGNITUDE = 1e30  # heads are float32, and metrics square: beyond this both become infinite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ def check_labels(target: TargetData, num_rows: int, generator: np.random.Generat
 
     Raises:
         LabelError: nothing can be fitted; `code` is one of `invalid_labels`, `duplicate_label`, `invalid_weight`,
-            `no_labels`, `no_train_labels`, `zero_weights`, `one_class`, `too_few_labels`.
+            `no_labels`, `no_train_labels`, `zero_weights`, `one_class`, `too_few_labels`, `value_out_of_range`.
     """
     _check_form(target, num_rows)
     weights = np.ones(len(target.rows)) if target.weights is None else target.weights.astype(np.float64)
@@ -98,7 +98,8 @@ def _check_form(target: TargetData, num_rows: int) -> None:
     if target.task is Task.REGRESSION:
         if float(np.abs(target.values).max()) > MAX_MAGNITUDE:
             raise LabelError(
-                f"labels of {target.name!r} go beyond ±{MAX_MAGNITUDE:.0e}; send them in a larger unit"
+                f"labels of {target.name!r} go beyond ±{MAX_MAGNITUDE:.0e}; send them in a larger unit",
+                code="value_out_of_range",
             )
         return
     num_classes = len(target.classes or ())

@@ -109,6 +109,15 @@ def test__continuous__beyond_the_range__takes_the_end_knots() -> None:
     assert _positions(codec, [-1e300, float("-inf"), 1e300, float("inf")]) == [4.0, 4.0, 6.0, 6.0]
 
 
+@pytest.mark.parametrize("num_rows", [4, 400])
+def test__continuous__ends_of_the_doubles__stay_finite(num_rows: int) -> None:
+    values = np.linspace(0.9, 1.7, num_rows) * 1e308
+    codec = Codec.fit(pl.DataFrame({"x": values}), NUMBER)
+    positions = _positions(codec, [*values.tolist(), -1.7e308, 1.7976931348623157e308])
+    assert np.isfinite(positions).all()
+    assert positions[:num_rows] == sorted(positions[:num_rows])
+
+
 def test__continuous__many_zeros__zero_is_a_bin_of_its_own() -> None:
     values = np.concatenate([np.zeros(800), np.random.default_rng(0).exponential(size=1000)])
     codec = Codec.fit(pl.DataFrame({"x": values}), NUMBER)

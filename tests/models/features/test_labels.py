@@ -56,6 +56,8 @@ def test__infer_task__column_of_a_frame__is_as_its_values() -> None:
         ([1.0, float("nan")], {}, "not_finite"), (["a", "b"], {"task": Task.REGRESSION}, "task_mismatch"),
         (["a", "b", "c"], {"task": Task.BINARY}, "task_mismatch"),
         (["a", "b"], {"positive": "c"}, "unknown_positive"), ([1, 0], {"positive": True}, "unknown_positive"),
+        ([1.5, -1e308], {}, "value_out_of_range"), ([1, 2, 10**400, 4], {"task": Task.REGRESSION}, "value_out_of_range"),
+        ([2**53, 2**53 + 1], {"task": Task.REGRESSION}, "one_class"),
         (["a", "b", "c"], {"positive": "a"}, "task_mismatch"), ([[1], [2]], {}, "unsupported_label_type"), (["2024-01-01"], {"storage_type": "date"}, "unsupported_label_type"),
     ],
 )  # fmt: skip
@@ -131,3 +133,11 @@ def test__canonical_key__integers_and_text__are_text() -> None:
         with pytest.raises(LabelError) as refused:
             canonical_key(bad)
         assert refused.value.code == "invalid_key"
+
+
+@pytest.mark.parametrize("label", [1e308, -1.1e30, 10**400])
+def test__encode_labels__huge_number__is_refused(label: float) -> None:
+    assert encode_labels([1e30, None, -1e30], Task.REGRESSION, None)[2] == -1e30
+    with pytest.raises(LabelError) as refused:
+        encode_labels([1.0, None, label], Task.REGRESSION, None)
+    assert refused.value.code == "value_out_of_range"

@@ -299,6 +299,21 @@ def test__linear_head__feature_in_another_unit__same_predictions(task: Task) -> 
     np.testing.assert_allclose(first, second, atol=5e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("unit", [1e-20, 1e29])
+def test__linear_head__labels_in_another_unit__same_predictions(unit: float) -> None:
+    problem = small_problem(Task.REGRESSION)
+    other = problem_of(problem.features, problem.labels * unit, Task.REGRESSION)
+    first, second = (_predict(_fit(given), problem.features).value for given in (problem, other))
+    np.testing.assert_allclose(np.asarray(second) / unit, np.asarray(first), atol=1e-3, rtol=1e-3)
+
+
+def test__labels__huge_number__refused_with_code() -> None:
+    target = _target(Task.REGRESSION, np.array([1.0, 1e308, -1e308]), 0)
+    with pytest.raises(LabelError) as caught:
+        check_labels(target, 3, np.random.default_rng(0))
+    assert caught.value.code == "value_out_of_range"
+
+
 def test__linear_head__asked_to_stop__is_interrupted() -> None:
     with pytest.raises(Interrupted):
         _fit(replace(small_problem(Task.BINARY), pace=Pace(should_stop=lambda: True)))
