@@ -20,7 +20,9 @@ class TargetRequest(RequestBody):
     name: Name
     column: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
     task: Annotated[Task | None, Field(strict=False)] = None
-    positive: JsonScalar | None = Field(default=None, description="The positive class of a binary target.")
+    positive: Annotated[str, Field(max_length=MAX_TEXT_LABEL_CHARS)] | int | float | bool | None = Field(
+        default=None, description="The positive class of a binary target."
+    )
     forbidden_columns: Annotated[list[str], Field(default_factory=list, max_length=2_000)]
 
 

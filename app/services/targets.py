@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from app.errors import InvalidRequest
 from app.schemas.principal import Principal
 from app.schemas.targets import TargetBody, TargetCreated, TargetDeleted, TargetList, TargetRequest
@@ -34,7 +36,7 @@ class TargetService:
     ) -> Answer:
         """With a column the task is inferred from its values; without, the labels to come decide.
 
-        Raises: InvalidRequest `unknown_column`, `column_is_no_target`, `task_missing_classes`; LabelError for
+        Raises: InvalidRequest `unknown_column`, `column_is_no_target`, `no_column_left`, `task_mismatch`; LabelError for
             values that are no labels (all null, one class, too many classes …); Conflict `name_taken`.
         """
         with self._database.reading() as uow:
@@ -49,10 +51,11 @@ class TargetService:
                 f"The table has a target named {wanted.name!r}; choose another name.", code="name_taken"
             )
         column = _checked_columns(schema, wanted)
+        absent = absent_columns(schema, wanted.column, wanted.forbidden_columns)
+        _check_columns_left(schema, absent)
         facts = _NO_LABELS
         if column is not None:  # outside the transaction: reads the column, which may be long
             path = bundle_path(self._store, principal.workspace_id, snapshot_row.manifest_digest, ROWS_FILE)
-            absent = absent_columns(schema, column.name, wanted.forbidden_columns)
             facts = column_facts(Snapshot(path), schema, column, wanted.task, wanted.positive, absent)
 
         def make(uow: UnitOfWork) -> Answer:
@@ -126,6 +129,14 @@ def _checked_columns(schema: TableSchema, wanted: TargetRequest) -> ColumnSchema
             details={"column": column.name},
         )
     return column
+
+
+def _check_columns_left(schema: TableSchema, absent: Collection[str]) -> None:
+    if all(column.name in absent for column in schema.encoded):
+        raise InvalidRequest(
+            f"None of the table's {len(schema.encoded)} feature columns is left to predict from; forbid fewer columns.",
+            code="no_column_left",
+        )
 
 
 def _encoder_warnings(uow: UnitOfWork, table: Table, column: ColumnSchema | None) -> list[str]:

@@ -18,6 +18,8 @@ ROLES = {
     "gone": {"role": "drop"},
 }
 
+FEATURES = ["age", "city", "plan", "amount", "flag", "only", "empty", "when", "refund"]
+
 
 def rows_csv(num_rows: int = 400) -> bytes:
     header = "id,house,age,city,plan,amount,flag,only,empty,weight,gone,when,refund,churned"
@@ -70,6 +72,16 @@ def test__target__positive__stands_last(table: Service) -> None:
     assert create(table, name="stays", column="churned", positive="No").json()["classes"] == ["Yes", "No"]
 
 
+@pytest.mark.parametrize("positive", [True, 1, 1.5, "p" * 200])
+def test__target__positive__keeps_its_type(table: Service, positive: Any) -> None:
+    name = f"positive_{type(positive).__name__}"
+    assert create(table, name=name, task="binary", positive=positive).status_code == 201
+    with table.container.database.reading() as uow:
+        workspace = uow.workspaces.get_by_name("default")
+        stored = uow.targets.by_name(uow.tables.by_name(workspace.id, "people").id, name).positive
+    assert (stored, type(stored)) == (positive, type(positive))
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -88,6 +100,10 @@ def test__target__positive__stands_last(table: Service) -> None:
         ({"column": "churned", "positive": "Perhaps"}, "unknown_positive"),
         ({"task": "regression", "positive": 1}, "task_mismatch"),
         ({"name": "../x", "column": "churned"}, "invalid_request"),
+        ({"column": "churned", "forbidden_columns": FEATURES}, "no_column_left"),
+        ({"column": "age", "forbidden_columns": [*FEATURES[1:], "weight"]}, "no_column_left"),
+        ({"forbidden_columns": FEATURES}, "no_column_left"),
+        ({"positive": "p" * 201}, "invalid_request"),
     ],
 )
 def test__target__that_cannot_be__is_refused_and_leaves_nothing(
