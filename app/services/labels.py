@@ -7,6 +7,7 @@ the one it was computed from is still the latest, else computed again.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -19,7 +20,7 @@ from app.errors import InvalidRequest, ResourceConflict, TooLarge, Unavailable
 from app.schemas.principal import Principal
 from app.schemas.targets import Label, LabelsAccepted, LabelsRequest
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
-from app.services.artifacts import ObjectGone, refer
+from app.services.artifacts import ObjectGone, refer, remove_unreferenced
 from app.services.label_files import decode_values, empty_labels, encode_value, read_labels, write_labels
 from app.services.lookup import ready_table
 from app.services.target_labels import (
@@ -40,6 +41,7 @@ from storage.orm import Snapshot as SnapshotRow
 from storage.unit_of_work import UnitOfWork
 
 MAX_TRIES = 8
+NUM_TURNS = 64  # locks that targets share by hash
 MAX_NAMED_POSITIONS = 20
 NUM_OPEN_SNAPSHOTS = 2  # their key indexes stay in memory, 16 bytes and the key's text per row
 
@@ -60,9 +62,10 @@ class _Ground:
 
 @dataclass(frozen=True)
 class _Merged:
-    """The label set after the request. `digest` None: nothing changed."""
+    """The label set after the request. `is_new` False: nothing changed."""
 
-    digest: str | None
+    digest: str
+    is_new: bool
     num_bytes: int
     facts: LabelFacts
     accepted: int
@@ -77,6 +80,7 @@ class LabelService:
         self._store = store
         self._folder = folder
         self._max_labels = max_labels
+        self._turns = [threading.Lock() for _ in range(NUM_TURNS)]
         self._open_snapshot = lru_cache(maxsize=NUM_OPEN_SNAPSHOTS)(Snapshot)  # paths are named by content
 
     def post(
@@ -99,23 +103,44 @@ class LabelService:
                 details={"max_labels": self._max_labels},
             )
         sent = _sent_labels(wanted.labels)
+        with self._one_at_a_time(principal, table_name, target_name):
+            return self._post(principal, table_name, target_name, sent, request, is_strict=wanted.strict)
+
+    def _post(
+        self,
+        principal: Principal,
+        table_name: str,
+        target_name: str,
+        sent: pl.DataFrame,
+        request: RepeatableRequest | None,
+        *,
+        is_strict: bool,
+    ) -> Answer:
         for _ in range(MAX_TRIES):
             with self._database.reading() as uow:
                 earlier = earlier_answer(uow, principal, request)
                 if earlier is not None:
                     return earlier
                 ground = _ground(uow, principal, table_name, target_name)
-            merged = self._merge(principal, ground, sent, is_strict=wanted.strict)
+            merged = self._merge(principal, ground, sent, is_strict=is_strict)
+            publish = partial(_publish, store=self._store, principal=principal, ground=ground, merged=merged)
+            is_published = False
             try:
-                publish = partial(
-                    _publish, store=self._store, principal=principal, ground=ground, merged=merged
-                )
-                return make_once(self._database, principal, request, publish)
+                answer = make_once(self._database, principal, request, publish)
+                is_published = not answer.is_repeated
+                return answer
             except (_Outdated, ObjectGone):
                 continue
+            finally:
+                if not is_published:  # the labels that were stored are nobody's, unless another request's too
+                    remove_unreferenced(self._database, self._store, principal.workspace_id, [merged.digest])
         raise Unavailable(
             "Many label requests for this target arrive at once; send it again.", code="labels_busy"
         )
+
+    def _one_at_a_time(self, principal: Principal, table_name: str, target_name: str) -> threading.Lock:
+        """Requests of this process for one target take turns; those of other processes are met by trying again."""
+        return self._turns[hash((principal.workspace_id, table_name, target_name)) % NUM_TURNS]
 
     def _merge(
         self, principal: Principal, ground: _Ground, sent: pl.DataFrame, *, is_strict: bool
@@ -139,8 +164,8 @@ class LabelService:
             "unmatched": int((~is_known & has_value).sum()),
         }
         digest, num_bytes = self._stored(principal, after)
-        is_same = ground.latest is not None and ground.latest.digest == digest
-        return _Merged(digest=None if is_same else digest, num_bytes=num_bytes, facts=facts, **counts)
+        is_new = ground.latest is None or ground.latest.digest != digest
+        return _Merged(digest=digest, is_new=is_new, num_bytes=num_bytes, facts=facts, **counts)
 
     def _labels_of(self, principal: Principal, label_set: LabelSet | None) -> pl.DataFrame:
         if label_set is None or label_set.digest is None:
@@ -234,7 +259,7 @@ def _publish(
     target = uow.targets.by_name(ground.table.id, ground.target.name)
     if target.id != ground.target.id or target.last_label_set_version != version:
         raise _Outdated
-    if merged.digest is not None:
+    if merged.is_new:
         label_set = uow.label_sets.add(target, "keys", None, merged.digest, facts.num_labels, facts.counts)
         if label_set.version != version + 1:
             raise _Outdated

@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.schemas.principal import Principal
+from app.schemas.targets import Label, LabelsRequest
+from app.services.labels import MAX_TRIES, LabelService
 from tests.app.routes.records import ready_encoder
 from tests.app.routes.service import Service, code_of
 
@@ -183,13 +186,42 @@ def test__labels__many_requests_at_once__all_count(people: Service, target: str)
     def send(start: int) -> None:
         answers.append(post(people, target, {f"p{start + row}": "ab"[row % 2] for row in range(10)}))
 
-    threads = [threading.Thread(target=send, args=(10 * number,)) for number in range(5)]
+    before = people.footprint()
+    threads = [threading.Thread(target=send, args=(10 * number,)) for number in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert [answer.status_code for answer in answers] == [200] * 5
-    assert people.http.get(f"/v1/tables/people/targets/{target}").json()["num_labels"] == 50
+    assert [answer.status_code for answer in answers] == [200] * 16
+    assert people.http.get(f"/v1/tables/people/targets/{target}").json()["num_labels"] == 160
+    after = people.footprint()
+    assert len(after["objects"]) - len(before["objects"]) == after["label_set"] - before["label_set"] == 16
+
+
+@pytest.mark.parametrize("num_lost", [1, MAX_TRIES])
+def test__labels__that_lost_a_race_to_another_process__leave_no_file(
+    people: Service, target: str, monkeypatch: pytest.MonkeyPatch, num_lost: int
+) -> None:
+    database, store = people.container.database, people.container.store
+    other = LabelService(database, store, folder=people.settings.uploads_dir, max_labels=100)
+    merge = LabelService._merge
+    lost = iter(range(num_lost))
+
+    def overtaken(service: LabelService, principal: Principal, *args: Any, **more: Any) -> Any:
+        merged = merge(service, principal, *args, **more)
+        if service is not other and (number := next(lost, None)) is not None:
+            sent = LabelsRequest(labels=[Label(key=f"p{10 + number}", value=num_lost + number / 2)])
+            other.post(principal, "people", target, sent, None)
+        return merged
+
+    monkeypatch.setattr(LabelService, "_merge", overtaken)
+    before = people.footprint()
+    answer = post(people, target, {"p1": 0.25})
+    assert answer.status_code == (200 if num_lost < MAX_TRIES else 503)
+    after = people.footprint()
+    num_versions = num_lost + (answer.status_code == 200)
+    assert after["label_set"] - before["label_set"] == num_versions
+    assert len(after["objects"]) - len(before["objects"]) == num_versions
 
 
 def test__labels__for_a_column_target__are_refused(people: Service) -> None:
