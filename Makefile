@@ -29,7 +29,7 @@ serve: $(STAMP) ## start the service and its worker on $ROOTSTOCK_HOME
 	@$(BIN)/rootstock serve
 
 test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) $(TESTS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --durations 10 $(TESTS)
 
 check: $(STAMP) ## format, lint, types, import contracts, migrations, OpenAPI
 	$(BIN)/ruff format --check .

@@ -83,8 +83,8 @@ class TableFile:
         self._digest.update(data)
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
-            if self.num_bytes > HEAD_BYTES:
-                self._sniff(is_whole_file=False)
+        if self.sniffed is None and self.num_bytes > HEAD_BYTES:
+            self._sniff(is_whole_file=False)
 
     def finish(self, fields: dict[str, str]) -> str:
         """The form is complete; returns the SHA-256 of fields and file."""
