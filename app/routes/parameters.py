@@ -21,7 +21,7 @@ def _plain_digits(value: object) -> object:
 TableName = Annotated[str, Path(pattern=NAME_PATTERN)]
 TargetName = Annotated[str, Path(pattern=NAME_PATTERN)]
 AliasName = Annotated[str, Path(pattern=NAME_PATTERN)]
-Version = Annotated[int, BeforeValidator(_plain_digits), Path(ge=1, le=2**31 - 1)]
+Version = Annotated[int, Path(ge=1, le=2**31 - 1), BeforeValidator(_plain_digits)]
 JobId = Annotated[str, Path(pattern=r"^job_[0-9A-Z]{26}$")]
 KeyId = Annotated[str, Path(pattern=r"^[a-z0-9]{1,40}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
