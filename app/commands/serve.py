@@ -64,9 +64,8 @@ def _serve(settings: Settings, lock: HomeLock, listener: socket.socket) -> None:
 
     container = build_container(settings)
     try:
-        container.housekeeper.remove_uploads(
-            before=time.time()
-        )  # the home is locked: a killed process left them
+        # The home is locked, so what is there was left by a process that was killed.
+        container.housekeeper.remove_uploads(before=time.time())
         url = url_of(settings.host, listener)
 
         def ready() -> None:
