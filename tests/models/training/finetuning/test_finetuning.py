@@ -209,7 +209,7 @@ _EMPTY = {"rows": np.empty(0, np.int64), "values": np.empty(0), "evaluation": np
         ({"rows": np.array([0, 1, 1, 2])}, "duplicate_label"),
         ({"rows": np.array([0, 1, 2, 10**6])}, "invalid_labels"),
         ({"values": np.array([0.0, 1.0, np.nan, 2.0])}, "invalid_labels"),
-        ({"values": np.array([0.0, 1.0, -1e200, 2.0])}, "invalid_labels"),
+        ({"values": np.array([0.0, 1.0, -1e200, 2.0])}, "value_out_of_range"),
         ({"values": np.arange(3.0)}, "invalid_labels"),
         ({"weights": np.zeros(4)}, "zero_weights"),
         ({"weights": np.array([1.0, -1.0, 1.0, 1.0])}, "invalid_weight"),
