@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.orm.base import Base, Json, JsonObject
@@ -34,6 +34,8 @@ class Job(Base):
     worker: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[float | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    estimate: Mapped[JsonObject | None] = mapped_column(Json)  # {"seconds", "memory_bytes", "disk_bytes"}
     error: Mapped[JsonObject | None] = mapped_column(Json)
     result: Mapped[JsonObject | None] = mapped_column(Json)
     created_at: Mapped[float]

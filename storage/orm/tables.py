@@ -59,6 +59,12 @@ class Snapshot(Base):
     num_bytes: Mapped[int] = mapped_column(BigInteger)
     as_of: Mapped[float]
     created_at: Mapped[float]
+    mode: Mapped[str] = mapped_column(
+        String(20), default="replace", server_default="replace"
+    )  # replace, append, upsert
+    parent_id: Mapped[str | None] = mapped_column(String(40))  # the snapshot that rows were added to
+    changes: Mapped[JsonObject | None] = mapped_column(Json)  # {"added", "updated", "unchanged", "removed"}
+    drift: Mapped[JsonObject | None] = mapped_column(Json)  # against the snapshot before
 
 
 class Encoder(Base):

@@ -26,6 +26,7 @@ class Target(Base):
         Json
     )  # JSON scalars; for binary the positive class is last
     forbidden_columns: Mapped[list[str]] = mapped_column(Json)
+    decision: Mapped[JsonObject | None] = mapped_column(Json)  # how `label` follows from probabilities
     last_head_version: Mapped[int] = mapped_column(default=0)
     last_label_set_version: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[float]
@@ -48,6 +49,10 @@ class LabelSet(Base):
         Json
     )  # train, evaluation, unmatched, per_class (list aligned to classes)
     created_at: Mapped[float]
+    action: Mapped[str] = mapped_column(
+        String(20), default="labels", server_default="labels"
+    )  # labels, undo, snapshot, erase
+    restored_version: Mapped[int | None]  # of an undo: the version whose labels these are
 
 
 class Head(Base):
@@ -79,6 +84,7 @@ class Head(Base):
     error: Mapped[JsonObject | None] = mapped_column(Json)
     created_at: Mapped[float]
     ready_at: Mapped[float | None]
+    refit_of_id: Mapped[str | None] = mapped_column(String(40))  # the champion it repeats on another encoder
 
 
 class Alias(Base):
