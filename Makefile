@@ -9,7 +9,7 @@ PYTEST_WORKERS ?= auto
 export ROOTSTOCK_HOME DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels realdata
+.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-splits realdata
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-few-labels: $(STAMP) ## linear head against LightGBM with few labels (DATA
 
 realdata: $(STAMP) ## register, pretrain, fine-tune, predict on real tables (DATA=dir, ARGS="--tables a,b")
 	$(BIN)/python -m benchmarks.realdata $(ARGS)
+
+bench-splits: $(STAMP) ## honest splits beside naive ones, on real tables (DATA=dir)
+	$(BIN)/python -m benchmarks.splits $(ARGS)
 
 clean: ## remove .venv and caches (never $ROOTSTOCK_HOME)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info client/*.egg-info
