@@ -20,6 +20,7 @@ from storage.repositories.keys import KeyRepository
 from storage.repositories.label_sets import LabelSetRepository
 from storage.repositories.tables import TableRepository
 from storage.repositories.targets import TargetRepository
+from storage.repositories.workers import WorkerRepository
 from storage.repositories.workspaces import WorkspaceRepository
 
 _EVENTS_LOCK = (
@@ -43,6 +44,7 @@ class UnitOfWork:
         self.heads = HeadRepository(session, self._changes)
         self.aliases = AliasRepository(session, self._changes)
         self.jobs = JobRepository(session, self._changes)
+        self.workers = WorkerRepository(session, self._changes)
         self.artifacts = ArtifactRepository(session, self._changes)
         self.idempotency = IdempotencyRepository(session, self._changes)
         self.audit = AuditRepository(session, self._changes)

@@ -36,8 +36,20 @@ def _columns() -> list[tuple[str, sa.Column[Any]]]:
 def upgrade() -> None:
     for table, column in _columns():
         op.add_column(table, column)
+    op.create_table(
+        "worker",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("kinds", JSON, nullable=False),
+        sa.Column("device", sa.String(length=20), nullable=False),
+        sa.Column("num_slots", sa.Integer(), nullable=False),
+        sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.Double(), nullable=False),
+        sa.Column("seen_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_worker")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("worker")
     for table, column in reversed(_columns()):
         op.drop_column(table, column.name)

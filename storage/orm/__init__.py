@@ -2,7 +2,7 @@
 
 from storage.orm.access import ApiKey, Artifact, Audit, CatalogRevision, Idempotency, Workspace
 from storage.orm.base import Base
-from storage.orm.jobs import Job, JobEvent
+from storage.orm.jobs import Job, JobEvent, WorkerPresence
 from storage.orm.tables import Encoder, Snapshot, Table, TableColumn
 from storage.orm.targets import Alias, AliasHistory, Head, LabelSet, Target
 
@@ -24,5 +24,6 @@ __all__ = [
     "Table",
     "TableColumn",
     "Target",
+    "WorkerPresence",
     "Workspace",
 ]

@@ -35,7 +35,9 @@ class Job(Base):
     lease_until: Mapped[float | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
-    estimate: Mapped[JsonObject | None] = mapped_column(Json)  # {"seconds", "memory_bytes", "disk_bytes"}
+    estimate: Mapped[JsonObject | None] = mapped_column(
+        Json
+    )  # {"seconds", "memory_bytes", "disk_bytes", "basis"}
     error: Mapped[JsonObject | None] = mapped_column(Json)
     result: Mapped[JsonObject | None] = mapped_column(Json)
     created_at: Mapped[float]
@@ -58,5 +60,22 @@ class JobEvent(Base):
     at: Mapped[float]
     type: Mapped[str] = mapped_column(
         String(40)
-    )  # queued claimed progress checkpoint retried cancelled succeeded failed
+    )  # queued claimed progress checkpoint retried pause_requested paused resumed cancel_requested cancelled succeeded failed
     data: Mapped[JsonObject] = mapped_column(Json)
+
+
+class WorkerPresence(Base):
+    """A worker that said not long ago that it takes jobs of `kinds`; no part of any job's correctness.
+
+    `name` is chosen by the worker and names no host. `memory_bytes` is what it allows one job.
+    """
+
+    __tablename__ = "worker"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    kinds: Mapped[list[str]] = mapped_column(Json)
+    device: Mapped[str] = mapped_column(String(20))
+    num_slots: Mapped[int]
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[float]
+    seen_at: Mapped[float]

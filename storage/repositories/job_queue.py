@@ -1,8 +1,15 @@
 """The worker's side of the jobs table: claim, lease, fence, finish.
 
-    queued ──claim──▶ running ──succeed──▶ succeeded
-      ▲                 │ │ └──fail(retry=False), attempts exhausted──▶ failed
+      ┌───────────────pause──────────────▶ paused ──cancel──▶ cancelled
+      │ ┌──────────────resume───────────────┘ ▲
+      │ ▼                                     │
+    queued ──claim──▶ running ──stopped, pause requested
+      ▲                 │ │ └──succeed──▶ succeeded
+      │                 │ ├────fail(retry=False), attempts exhausted──▶ failed
       └─requeue, retry──┘ └────cancelled──▶ cancelled
+
+A job that was asked to pause is never queued again by its worker nor claimed from a dead one: it becomes `paused`
+wherever it would have become `queued`.
 
 Each claim adds one to `attempt` and to `fence`. Every write of a worker carries the fence it claimed with and
 raises FenceLost once the job was claimed again or has finished; run it in the same unit of work as what the job
@@ -23,6 +30,7 @@ from storage.orm.base import JsonObject
 from storage.repositories.base import PendingEvent, Repository
 
 MAX_MESSAGE_CHARS = 500
+FINISHED = ("succeeded", "failed", "cancelled")
 _EXPIRED_BATCH = 20
 
 
@@ -31,6 +39,7 @@ class HeartbeatAnswer:
     """What a worker learns from its heartbeat."""
 
     cancel_requested: bool
+    pause_requested: bool = False
 
 
 class JobQueue(Repository):
@@ -38,7 +47,7 @@ class JobQueue(Repository):
         """The oldest job of `kinds` that is queued or whose worker's lease ran out, leased to `worker`.
 
         Run it in a short unit of work of its own: nobody else sees the claim before its commit. Jobs out of
-        attempts and jobs asked to cancel are left to `expire`.
+        attempts and jobs asked to cancel or pause are left to `expire`.
         """
         if not kinds:
             return None
@@ -48,6 +57,7 @@ class JobQueue(Repository):
             .where(
                 Job.kind.in_(sorted(kinds)),
                 Job.cancel_requested.is_(False),
+                Job.pause_requested.is_(False),
                 or_(Job.status == "queued", and_(self._is_expired(at), Job.attempt < Job.max_attempts)),
             )
             .order_by(Job.created_at, Job.id)
@@ -123,21 +133,24 @@ class JobQueue(Repository):
             job.progress_step, job.progress_total, job.progress_message = step, total, message
             self._append(job, "progress", {"step": step, "total": total, "message": message}, at)
         self._session.flush()
-        return HeartbeatAnswer(cancel_requested=job.cancel_requested)
+        return HeartbeatAnswer(job.cancel_requested, job.pause_requested)
 
     def succeed(self, job_id: str, fence: int, result: JsonObject) -> Job:
         """`running` becomes `succeeded`, also when a cancel came too late. Raises FenceLost."""
         return self._finish(self.lock_fenced(job_id, fence), "succeeded", error=None, result=result)
 
-    def fail(self, job_id: str, fence: int, error: JsonObject, retry: bool) -> Literal["queued", "failed"]:
+    def fail(
+        self, job_id: str, fence: int, error: JsonObject, retry: bool
+    ) -> Literal["queued", "paused", "failed"]:
         """`running` becomes `queued` when `retry` and attempts are left, else `failed`; returns which.
 
-        On "failed" abandon the job in the same unit of work. Raises FenceLost.
+        One that was asked to pause becomes `paused` instead of `queued`. On "failed" abandon the job in the same
+        unit of work. Raises FenceLost.
         """
         job = self.lock_fenced(job_id, fence)
         if retry and job.attempt < job.max_attempts:
             self._release(job, "retried", {"reason": "error", "attempt": job.attempt, "error": error})
-            return "queued"
+            return "paused" if job.status == "paused" else "queued"
         self._finish(job, "failed", error=error, result=None)
         return "failed"
 
@@ -150,6 +163,13 @@ class JobQueue(Repository):
         job = self.lock_fenced(job_id, fence)
         job.attempt -= 1
         self._release(job, "retried", {"reason": "worker_shutdown", "attempt": job.attempt + 1})
+        return job
+
+    def paused(self, job_id: str, fence: int, message: str) -> Job:
+        """`running` becomes `paused` without using up an attempt: the worker has stopped as asked. Raises FenceLost."""
+        job = self.lock_fenced(job_id, fence)
+        job.attempt -= 1
+        self._pause(job, message)
         return job
 
     def lock_fenced(self, job_id: str, fence: int) -> Job:
@@ -166,7 +186,40 @@ class JobQueue(Repository):
             )
         return job
 
+    def _pause_expired(self, kinds: Collection[str] | None, at: float) -> None:
+        query = (
+            select(Job)
+            .where(
+                Job.pause_requested.is_(True),
+                Job.cancel_requested.is_(False),
+                self._is_expired(at),
+                Job.attempt < Job.max_attempts,
+            )
+            .order_by(Job.created_at, Job.id)
+            .limit(_EXPIRED_BATCH)
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        )
+        if kinds is not None:
+            query = query.where(Job.kind.in_(sorted(kinds)))
+        for job in self._session.scalars(query):
+            job.fence += 1
+            self._pause(job, "paused; its worker had stopped without a sign of life")
+
+    def _pause(self, job: Job, message: str) -> None:
+        job.status = "paused"
+        job.pause_requested = False
+        job.worker = None
+        job.lease_until = None
+        job.progress_message = message[:MAX_MESSAGE_CHARS]
+        self._append(job, "paused", {"message": job.progress_message}, self._now())
+        self._session.flush()
+
     def _release(self, job: Job, event: str, data: JsonObject) -> None:
+        if job.pause_requested:
+            self._append(job, event, data, self._now())
+            self._pause(job, "paused; the attempt before the pause had failed")
+            return
         job.status = "queued"
         job.worker = None
         job.lease_until = None
@@ -185,6 +238,7 @@ class JobQueue(Repository):
         job.status = status
         job.error = error
         job.result = result
+        job.pause_requested = False
         job.lease_until = None
         job.finished_at = at
         self._append(job, status, {} if error is None else {"error": error}, at)

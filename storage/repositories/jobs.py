@@ -1,4 +1,6 @@
-"""Jobs as services see them: add, look up, list, follow, cancel. The worker's side is `JobQueue`.
+"""Jobs as services see them: add, look up, list, follow, forget.
+
+What users ask of a job (cancel, pause, resume) is `JobRequests`; the worker's side is `JobQueue`.
 
 Events are written at the end of the transaction (`UnitOfWork`), so a unit of work does not see its own.
 """
@@ -7,19 +9,22 @@ from __future__ import annotations
 
 import builtins  # `list` is a method's name here
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select
 
 from storage.ids import new_id
-from storage.orm import Encoder, Head, Job, JobEvent, Table
+from storage.orm import Encoder, Head, Job, JobEvent
 from storage.orm.base import JsonObject
-from storage.repositories.job_queue import JobQueue
+from storage.repositories.base import batched
+from storage.repositories.job_queue import FINISHED
+from storage.repositories.job_requests import JobRequests
 from storage.repositories.pagination import MAX_PAGE, Page, fetch_page
 
 _MAX_SEQUENCE = 2**31 - 1
 _MAX_ID = 2**63 - 1
+_PURGE_BATCH = 500  # parameters of one statement
 
 
-class JobRepository(JobQueue):
+class JobRepository(JobRequests):
     def add(
         self,
         workspace_id: str,
@@ -30,10 +35,12 @@ class JobRepository(JobQueue):
         max_attempts: int = 3,
         *,
         job_id: str | None = None,
+        estimate: JsonObject | None = None,
     ) -> Job:
         """A queued job; workers see it once the unit of work has committed.
 
-        `job_id`: a `new_id("job")` made earlier, where other rows had to name the job first.
+        `job_id`: a `new_id("job")` made earlier, where other rows had to name the job first. `estimate`: what it
+        may take (`app.services.estimates`).
         """
         at = self._now()
         job = Job(
@@ -45,6 +52,7 @@ class JobRepository(JobQueue):
             table_id=table_id,
             payload=payload,
             max_attempts=max_attempts,
+            estimate=estimate,
             created_at=at,
         )
         self._session.add(job)
@@ -54,10 +62,7 @@ class JobRepository(JobQueue):
 
     def get(self, workspace_id: str, job_id: str) -> Job:
         """Raises NotFound (job_not_found), also for another workspace's job."""
-        job = self._session.get(Job, job_id)
-        if job is None or job.workspace_id != workspace_id:
-            raise self._not_found("job", job_id)
-        return job
+        return self._of_workspace(workspace_id, job_id)
 
     def find(self, job_id: str) -> Job | None:
         """The job of any workspace: for workers and the event tailer, never for a request."""
@@ -70,6 +75,7 @@ class JobRepository(JobQueue):
         table_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        kind: str | None = None,
     ) -> Page[Job]:
         """Newest first. Raises InvalidCursor."""
         query = select(Job).where(Job.workspace_id == workspace_id)
@@ -77,6 +83,8 @@ class JobRepository(JobQueue):
             query = query.where(Job.status == status)
         if table_id is not None:
             query = query.where(Job.table_id == table_id)
+        if kind is not None:
+            query = query.where(Job.kind == kind)
         return fetch_page(
             self._session, query, listing="jobs", at=Job.created_at, row_id=Job.id, limit=limit, cursor=cursor
         )
@@ -102,60 +110,38 @@ class JobRepository(JobQueue):
         """Where a tailer that starts now begins; 0 before the first event."""
         return int(self._session.scalar(select(func.max(JobEvent.id))) or 0)
 
-    def request_cancel(self, workspace_id: str, job_id: str) -> Job:
-        """Cancel: a job that is queued or paused at once, a running one at its worker's next heartbeat.
-
-        With a job that never ran goes what was made for it: its encoder and head versions become `cancelled`,
-        a table still registering is deleted. A finished job stays as it is.
-
-        Raises:
-            NotFound: job_not_found.
-        """
-        seen = self.get(workspace_id, job_id)
-        if seen.kind == "ingest" and seen.table_id is not None:
-            self._lock(Table, seen.table_id)  # before the job, as deleting a table does
-        job = self._lock_or_raise(Job, job_id)
-        if job.status in ("queued", "paused"):
-            self._cancel_unstarted(job)
-        elif job.status == "running" and not job.cancel_requested:
-            self._request_stop(job)
-        return job
-
     def append_event(self, job_id: str, type: str, data: JsonObject) -> None:
         """Add an event of a kind of its own, such as `checkpoint`. Raises NotFound (job_not_found)."""
         job = self._lock_or_raise(Job, job_id)
         self._append(job, type, data, self._now())
 
-    def stop_for_deleted_table(self, job_id: str) -> None:
-        """Cancel a waiting job, ask a running one to stop; its table is about to be deleted."""
-        job = self._lock(Job, job_id)
-        if job is not None and job.status in ("queued", "paused"):
-            self._finish(job, "cancelled", error=None, result=None)
-            self._release_artifacts([job.id])
-        elif job is not None and job.status == "running" and not job.cancel_requested:
-            self._request_stop(job)
+    def purge(self, older_than_s: float, limit: int = 1_000) -> int:
+        """Forget jobs that ended longer ago than that many seconds, with their events; returns how many, at most
+        `limit`.
 
-    def _request_stop(self, job: Job) -> None:
-        job.cancel_requested = True
-        self._append(job, "cancel_requested", {}, self._now())
-        self._session.flush()
-
-    def _cancel_unstarted(self, job: Job) -> None:
-        self._finish(job, "cancelled", error=None, result=None)
-        for kind, unfinished in ((Encoder, "pretraining"), (Head, "training")):
-            self._session.execute(
-                update(kind)
-                .where(kind.job_id == job.id, kind.status == unfinished)
-                .values(status="cancelled")
+        A job that a head or encoder version names stays as long as the version, without its events.
+        """
+        before = self._now() - older_than_s
+        ended = and_(Job.status.in_(FINISHED), Job.finished_at < before)
+        is_named = or_(
+            exists().where(Head.job_id == Job.id).correlate(Job),
+            exists().where(Encoder.job_id == Job.id).correlate(Job),
+        )
+        old = builtins.list(
+            self._session.scalars(select(Job.id).where(ended, ~is_named).order_by(Job.id).limit(limit))
+        )
+        for chunk in batched(old, _PURGE_BATCH):
+            self._session.execute(delete(JobEvent).where(JobEvent.job_id.in_(chunk)))
+            self._session.execute(delete(Job).where(Job.id.in_(chunk)))
+        has_events = exists().where(JobEvent.job_id == Job.id).correlate(Job)
+        named = builtins.list(
+            self._session.scalars(
+                select(Job.id).where(ended, is_named, has_events).order_by(Job.id).limit(limit)
             )
-        self._release_artifacts([job.id])
-        if job.kind == "ingest" and job.table_id is not None:
-            table = self._session.get(Table, job.table_id, populate_existing=True)
-            if table is not None and table.status == "registering":
-                self._release_artifacts([table.id])
-                self._session.delete(table)
-                self._session.flush()
-                self._catalog_changed()
+        )
+        for chunk in batched(named, _PURGE_BATCH):
+            self._session.execute(delete(JobEvent).where(JobEvent.job_id.in_(chunk)))
+        return len(old)
 
 
 def _bounded(number: int, largest: int) -> int:
