@@ -193,7 +193,7 @@ def target_summary(outcomes: list[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         for head in outcome.heads:
             beside = ", ".join(f"{name} {interval(value)}" for name, value in head["baselines"].items())
-            judged = (head["head"] or {}).get("on", "—").replace("_", " ")
+            judged = ((head["head"] or {}).get("on") or "—").replace("_", " ")
             said = head["verdict"] or (head["error"] or {}).get("message", "")
             yield (
                 f"| {outcome.table} | {head['target']} | {head['task']} | {head['metric']} | {judged} "
