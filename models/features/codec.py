@@ -107,6 +107,22 @@ class Codec(BaseModel):
         return tuple(column.name for column in self.columns)
 
     @cached_property
+    def source_of(self) -> tuple[str, ...]:
+        """Per column, the table's column it stands for; derived columns share theirs."""
+        return tuple(column.source for column in self.columns)
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The table's columns that are read, in the order of their first codec column."""
+        return tuple(dict.fromkeys(self.source_of))
+
+    @cached_property
+    def source_index(self) -> torch.Tensor:
+        """Position of each column's source in `sources`, int64 [C]: what hides one of them hides them all."""
+        positions = {source: position for position, source in enumerate(self.sources)}
+        return torch.tensor([positions[source] for source in self.source_of], dtype=torch.int64)
+
+    @cached_property
     def num_categorical(self) -> int:
         """Columns 0 … num_categorical - 1 are categorical, the rest continuous."""
         return sum(1 for column in self.columns if isinstance(column, CategoricalColumn))

@@ -37,12 +37,28 @@ SMALL_BATCH_ROWS = 256
 MAX_QUANTILE_ROWS = 1_000_000
 
 
+class Origin(BaseModel):
+    """Where a derived column comes from: one part (`month`) of a source column of the table (`signup`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    part: str
+
+
 class _Fitted(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     storage_type: StorageType
     missing_fraction: float = Field(ge=0, le=1)  # of the rows the codec was fitted on
+    # Left out of the JSON where there is none, so that plain columns read and hash as they did in format 1.
+    origin: Origin | None = Field(default=None, exclude_if=lambda origin: origin is None)
+
+    @property
+    def source(self) -> str:
+        """The table's column it stands for; views, counts and reports go by this name."""
+        return self.name if self.origin is None else self.origin.source
 
 
 # Canonical text of one value where polars' own dtype is the stored one already; as `canonical_text` spells it.

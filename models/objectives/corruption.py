@@ -50,16 +50,23 @@ class Folding:
 
 
 def swap_cells(
-    index: torch.Tensor, fraction: torch.Tensor, is_swapped: torch.Tensor, *, generator: torch.Generator
+    index: torch.Tensor,
+    fraction: torch.Tensor,
+    is_swapped: torch.Tensor,
+    source_index: torch.Tensor,
+    *,
+    generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Show other rows' values of the same column where `is_swapped` bool [B, C]; each column has its own donors.
+    """Show other rows' values of the same column where `is_swapped` bool [B, C]; each source has its own donors, so
+    that columns derived from one value stay those of one value.
 
-    Shape: index int [B, C] and fraction float32 [B, C] of rows in random order -> the same.
+    Shape: index int [B, C] and fraction float32 [B, C] of rows in random order, source_index int64 [C] -> the first two.
     """
-    num_rows, num_columns = index.shape
+    num_rows = index.shape[0]
     if num_rows < 2:
         return index, fraction
-    shifts = torch.randint(1, num_rows, (1, num_columns), generator=generator)
+    num_sources = int(source_index.max()) + 1
+    shifts = torch.randint(1, num_rows, (1, num_sources), generator=generator).index_select(1, source_index)
     donors = (torch.arange(num_rows).unsqueeze(1) + shifts) % num_rows
     return (
         torch.where(is_swapped, index.gather(0, donors), index),
@@ -67,12 +74,17 @@ def swap_cells(
     )
 
 
-def draw_present_columns(num_columns: int, *, generator: torch.Generator) -> list[int]:
-    """Columns a batch keeps, increasing; at least one. The others are removed as heads' views remove them."""
+def draw_present_columns(source_index: torch.Tensor, *, generator: torch.Generator) -> list[int]:
+    """Columns a batch keeps, increasing; at least one. The others are removed as heads' views remove them: all
+    columns of a source together.
+
+    Shape: `source_index` int64 [C], the number of each column's source.
+    """
+    num_columns, num_sources = len(source_index), int(source_index.max()) + 1
     is_dropping = float(torch.rand((), generator=generator)) < COLUMN_DROPOUT_BATCHES
-    most = min(num_columns - 1, math.ceil(num_columns * MAX_DROPPED_SHARE))
+    most = min(num_sources - 1, math.ceil(num_sources * MAX_DROPPED_SHARE))
     if not is_dropping or most < 1:
         return list(range(num_columns))
     num_dropped = int(torch.randint(1, most + 1, (), generator=generator))
-    kept = torch.randperm(num_columns, generator=generator)[num_dropped:]
-    return sorted(kept.tolist())
+    kept = set(torch.randperm(num_sources, generator=generator)[num_dropped:].tolist())
+    return [column for column, source in enumerate(source_index.tolist()) if source in kept]

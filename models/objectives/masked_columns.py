@@ -69,6 +69,7 @@ class MaskedColumns(Objective):
         self.config = config
         self.num_columns = len(codec.columns)
         self.offsets = codec.offsets
+        self.source_index = codec.source_index
         self.folding = Folding(codec)
         self.outputs = ColumnOutputs(codec, d_model, generator=generator)
 
@@ -82,12 +83,12 @@ class MaskedColumns(Objective):
     ) -> torch.Tensor:
         """Mean negative log-likelihood of the masked cells, in nats; shapes as in `Objective.loss`, on the CPU."""
         index, fraction = self.folding.fold(codes_index, codes_fraction, generator=generator)
-        columns = draw_present_columns(self.num_columns, generator=generator)
+        columns = draw_present_columns(self.source_index, generator=generator)
         guessed = self.draw_mask(codes_index.shape[0], generator=generator)
-        shares = torch.rand(guessed.shape, generator=generator)
+        shares = self._rand_per_source(len(guessed), generator)
         is_swapped = guessed & (shares < self.config.swap_share)
         hidden = guessed & (shares >= self.config.swap_share + self.config.keep_share)
-        index, fraction = swap_cells(index, fraction, is_swapped, generator=generator)
+        index, fraction = swap_cells(index, fraction, is_swapped, self.source_index, generator=generator)
         index, fraction = self._hide(index, fraction, hidden, self.offsets)
         if len(columns) < self.num_columns:
             kept = torch.tensor(columns)
@@ -98,10 +99,15 @@ class MaskedColumns(Objective):
         return (losses * weights).sum() / weights.sum().clamp(min=1.0)
 
     def draw_mask(self, num_rows: int, *, generator: torch.Generator) -> torch.Tensor:
-        """Cells to hide, bool [B, C]."""
+        """Cells to hide, bool [B, C]; all columns of a source alike, since any of them gives the others away."""
         low, high = self.config.min_rate, self.config.max_rate
         rates = torch.rand(num_rows, 1, generator=generator) * (high - low) + low
-        return torch.rand(num_rows, self.num_columns, generator=generator) < rates
+        return self._rand_per_source(num_rows, generator) < rates
+
+    def _rand_per_source(self, num_rows: int, generator: torch.Generator) -> torch.Tensor:
+        """Uniform draws float32 [B, C], equal for columns of one source."""
+        draws = torch.rand(num_rows, int(self.source_index.max()) + 1, generator=generator)
+        return draws.index_select(1, self.source_index)
 
     @torch.no_grad()
     def held_out_loss(self, encoder: Encoder, codes: Codes, *, seed: int) -> float:

@@ -81,18 +81,18 @@ def test__folding__rare_categories__are_shown_as_unknown_more_often() -> None:
 
 def test__present_columns__many_draws__never_none_and_every_column_is_sometimes_absent() -> None:
     generator = _generator()
-    draws = [draw_present_columns(7, generator=generator) for _ in range(300)]
+    draws = [draw_present_columns(torch.arange(7), generator=generator) for _ in range(300)]
     assert all(draw == sorted(set(draw)) and draw for draw in draws)
     assert {len(draw) for draw in draws} == {4, 5, 6, 7}
     assert set.intersection(*(set(draw) for draw in draws)) == set()
-    assert draw_present_columns(1, generator=generator) == [0]
+    assert draw_present_columns(torch.arange(1), generator=generator) == [0]
 
 
 def test__swap_cells__marked_cells__take_another_rows_value_of_the_same_column() -> None:
     index = torch.arange(12, dtype=torch.int32).view(4, 3)
     marked = torch.zeros(4, 3, dtype=torch.bool)
     marked[1, 2] = marked[3, 0] = True
-    swapped, fraction = swap_cells(index, index / 12, marked, generator=_generator())
+    swapped, fraction = swap_cells(index, index / 12, marked, torch.arange(3), generator=_generator())
     assert torch.equal(swapped[~marked], index[~marked])
     assert (swapped[marked] != index[marked]).all()
     assert (swapped % 3 == index % 3).all()
@@ -101,7 +101,7 @@ def test__swap_cells__marked_cells__take_another_rows_value_of_the_same_column()
 
 def test__swap_cells__single_row__stays() -> None:
     index = torch.tensor([[1, 2]])
-    assert torch.equal(swap_cells(index, index / 4, index > 0, generator=_generator())[0], index)
+    assert torch.equal(swap_cells(index, index / 4, index > 0, torch.arange(index.shape[1]), generator=_generator())[0], index)
 
 
 @pytest.mark.parametrize(
