@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from models.evaluation.estimates import student
 from models.evaluation.judged import JudgedRows
@@ -51,14 +52,16 @@ class PairedComparison:
 
 
 def compare_paired(new: JudgedRows, old: JudgedRows) -> PairedComparison:
-    """Compare on the rows that both have been judged on (by row number, so of one snapshot).
+    """Compare on the rows that both have been judged on.
 
-    Where labels of a row differ between the two (a label was corrected), the new one counts.
+    Rows are the same by their identity; where one of the two has none, by their number, which means something within
+    one snapshot only: the caller's duty. Where labels of a row differ between the two (a label was corrected, a cell
+    was updated), the new one counts.
     """
     metric = PRIMARY[new.task]
     if new.task is not old.task or new.num_classes != old.num_classes:
         return PairedComparison(metric, 0, None, None, None, "the heads have different tasks or classes")
-    _, mine, theirs = np.intersect1d(new.rows, old.rows, assume_unique=True, return_indices=True)
+    mine, theirs = _common(new, old)
     if len(mine) < MIN_COMMON_ROWS:
         reason = f"{len(mine)} labels in common, {MIN_COMMON_ROWS} are needed"
         return PairedComparison(metric, len(mine), None, None, None, reason)
@@ -68,6 +71,15 @@ def compare_paired(new: JudgedRows, old: JudgedRows) -> PairedComparison:
         new.task, new.on, mine_rows.rows, mine_rows.labels, there.outputs, mine_rows.weights
     )
     return difference(mine_rows, theirs_rows)
+
+
+def _common(new: JudgedRows, old: JudgedRows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Positions in `new` and in `old` of the rows that are in both, in one order."""
+    if new.identities is not None and old.identities is not None:
+        _, mine, theirs = np.intersect1d(new.identities, old.identities, return_indices=True)
+    else:
+        _, mine, theirs = np.intersect1d(new.rows, old.rows, return_indices=True)
+    return mine, theirs
 
 
 def difference(new: JudgedRows, old: JudgedRows) -> PairedComparison:

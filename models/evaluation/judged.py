@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from models.errors import BundleError
-from models.features.schema import Task
+from models.features.schema import JsonScalar, Task
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
+IdentityArray = npt.NDArray[np.uint64]
 Part = Literal["out_of_fold", "holdout"]
+_IDENTITIES = "identities_1"  # the number of the way to hash, see `models.features.row_identity.VERSION_TAG`
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class JudgedRows:
     """`n` labelled rows with the outputs of a model that did not see their labels.
 
     Shape: `rows` [n], positions in the snapshot, each at most once; `labels` [n], class index or number;
-    `outputs` [n, K] probabilities, or [n] values for regression; `weights` [n].
+    `outputs` [n, K] probabilities, or [n] values for regression; `weights` [n]; `identities` [n] of the rows
+    (`models.features.row_identity`), which hold in later snapshots too, None in files older than they are.
     """
 
     task: Task
@@ -31,6 +35,7 @@ class JudgedRows:
     labels: FloatArray
     outputs: FloatArray
     weights: FloatArray
+    identities: IdentityArray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,7 +53,26 @@ class JudgedRows:
             self.labels[index],
             self.outputs[index],
             self.weights[index],
+            None if self.identities is None else self.identities[index],
         )
+
+    def in_classes(self, own: Sequence[JsonScalar], wanted: Sequence[JsonScalar]) -> JudgedRows:
+        """The same with outputs and labels in the order of `wanted`, which has all of `own` classes and may have more.
+
+        A class that the model does not know has probability 0 everywhere.
+
+        Raises: ValueError where `wanted` lacks a class, or the outputs are not of `own` classes.
+        """
+        index = {(type(label) is bool, label): position for position, label in enumerate(wanted)}
+        missing = [label for label in own if (type(label) is bool, label) not in index]
+        if missing or len(own) != self.num_classes:
+            raise ValueError(
+                f"{len(missing)} of {len(own)} classes are unknown; the outputs have {self.num_classes}"
+            )
+        place = np.array([index[type(label) is bool, label] for label in own], dtype=np.int64)
+        outputs = np.zeros((len(self), len(wanted)))
+        outputs[:, place] = self.outputs
+        return replace(self, labels=place[self.labels.astype(np.int64)].astype(np.float64), outputs=outputs)
 
     def to_bytes(self) -> bytes:
         """A safetensors file; outputs are kept in float32, which no metric can tell apart.
@@ -61,6 +85,8 @@ class JudgedRows:
             "outputs": np.ascontiguousarray(self.outputs, dtype=np.float32),
             "weights": self.weights,
         }
+        if self.identities is not None:
+            tensors[_IDENTITIES] = self.identities
         return save(tensors)
 
     @classmethod
@@ -70,12 +96,22 @@ class JudgedRows:
             tensors = load(data)
             rows, labels, weights = tensors["rows"], tensors["labels"], tensors["weights"]
             outputs = tensors["outputs"].astype(np.float64)
+            identities = tensors.get(_IDENTITIES)
         except Exception as error:  # safetensors raises its own Rust type, not a public class
             raise BundleError(
                 f"judged rows of {len(data)} bytes cannot be read ({type(error).__name__}); fit the head again"
             ) from error
-        if not len(rows) == len(labels) == len(weights) == len(outputs):
+        lengths = {len(found) for found in (rows, labels, weights, outputs)}
+        if identities is not None:
+            lengths.add(len(identities))
+        if len(lengths) > 1:
             raise BundleError("judged rows of unequal lengths; fit the head again")
         return cls(
-            task, on, rows.astype(np.int64), labels.astype(np.float64), outputs, weights.astype(np.float64)
+            task,
+            on,
+            rows.astype(np.int64),
+            labels.astype(np.float64),
+            outputs,
+            weights.astype(np.float64),
+            None if identities is None else identities.astype(np.uint64),
         )

@@ -16,8 +16,10 @@ import torch
 from models.bundle import EncoderBundle
 from models.errors import InputError, Interrupted
 from models.evaluation.comparison import PairedComparison
+from models.evaluation.judged import JudgedRows
 from models.evaluation.leaks import find_leaks
-from models.features.schema import ColumnSchema, Role, Task
+from models.features.row_identity import row_identities
+from models.features.schema import KEY_COLUMN, ColumnSchema, Role, Task
 from models.heads import HeadConfig
 from models.heads.folds import Folds, divide
 from models.heads.prediction import FloatArray, IndexArray
@@ -31,6 +33,7 @@ from models.training.baselines import (
     linear_baseline,
 )
 from models.training.budget import Plan, plan_rows
+from models.training.deciding import with_decision, with_scores
 from models.training.fingerprint import encoder_fingerprint
 from models.training.judging import Bench, judge_head
 from models.training.labels import CheckedLabels, check_labels
@@ -54,10 +57,13 @@ def fit_heads(
     progress: Progress = no_progress,
     should_stop: ShouldStop = never_stop,
     baselines: bool = True,
+    key_space: str = "",
 ) -> list[HeadResult | HeadFailure]:
     """Fit and judge one head per target, in the order of `targets`; a target that cannot be fitted fails alone.
 
-    `frame` is the snapshot (or any frame whose row positions `targets` name). `max_seconds` is kept by using fewer
+    `frame` is the snapshot (or any frame whose row positions `targets` name); with its `_key`, judged rows are known in
+    later snapshots too (`key_space` as in `models.features.row_identity`). `config` and `seed` hold for targets that do
+    not bring their own. `max_seconds` is kept by using fewer
     labels, folds and baselines, each said in the result's warnings; it is no hard limit. Labels of the evaluation
     part are never fitted. The same labels, seed and threads give the same heads, as long as time suffices.
 
@@ -73,13 +79,16 @@ def fit_heads(
         Pace(time.monotonic() + max_seconds, progress, should_stop),
         len(targets),
         BASELINE_SHARE * max_seconds / max(len(targets), 1),
+        key_space,
     )
     found: list[HeadResult | HeadFailure | None] = [None] * len(targets)
     by_view: dict[tuple[str, ...], list[int]] = {}
     checked: dict[int, CheckedLabels] = {}
     for position, target in enumerate(targets):
         try:
-            checked[position] = check_labels(target, len(frame), np.random.default_rng([seed, 1]))
+            checked[position] = check_labels(
+                target, len(frame), np.random.default_rng([session.seed_of(target), 1])
+            )
             by_view.setdefault(target.view, []).append(position)
         except InputError as error:
             found[position] = HeadFailure(target.name, error.code, error.message)
@@ -102,6 +111,7 @@ class _Session:
     pace: Pace
     num_left: int
     baseline_seconds: float
+    key_space: str
     fingerprint: str = field(init=False)
     num_steps: int = field(init=False)
     step: int = 0
@@ -109,6 +119,9 @@ class _Session:
     def __post_init__(self) -> None:
         self.fingerprint = encoder_fingerprint(self.bundle)
         self.num_steps = self.num_left * _STEPS_PER_TARGET
+
+    def seed_of(self, target: TargetData) -> int:
+        return self.seed if target.seed is None else target.seed
 
     def fit_view(
         self,
@@ -121,7 +134,8 @@ class _Session:
         plans = []
         for position, target, checked in todo:
             share = self.pace.seconds_left / max(self.num_left, 1)
-            plan = plan_rows(checked, target.task, sample, share, np.random.default_rng([self.seed, 2]))
+            generator = np.random.default_rng([self.seed_of(target), 2])
+            plan = plan_rows(checked, target.task, sample, share, generator)
             plans.append((position, target, plan))
         union = np.unique(np.concatenate([plan.rows for _, _, plan in plans]))
         shared = self._features(sample, union) if len(union) <= sample.max_rows else None
@@ -130,6 +144,31 @@ class _Session:
             features = shared if shared is not None else self._features(sample, np.sort(plan.rows))
             found[position] = self._fit_target(target, plan, sample, features)
             self.num_left -= 1
+        self._decide(sample, todo, found)
+
+    def _decide(
+        self,
+        sample: ViewSample,
+        todo: list[tuple[int, TargetData, CheckedLabels]],
+        found: list[HeadResult | HeadFailure | None],
+    ) -> None:
+        """Add to the results of a view how their scores are spread, and what their decision rules come to."""
+        fitted = {
+            position: result
+            for position, _, _ in todo
+            if isinstance(result := found[position], HeadResult)
+        }
+        scored = with_scores(
+            self.bundle,
+            self.frame,
+            sample,
+            list(fitted.values()),
+            self.pace.seconds_left,
+            lambda done: self._say("scores of unlabelled rows"),
+        )
+        rules = {position: target.decision for position, target, _ in todo}
+        for position, result in zip(fitted, scored, strict=True):
+            found[position] = with_decision(result, rules[position])
 
     def _features(self, sample: ViewSample, rows: IndexArray) -> ViewFeatures:
         def advance(done: int) -> None:
@@ -153,7 +192,7 @@ class _Session:
         folds = divide(
             fitted.labels,
             target.task,
-            generator=np.random.default_rng([self.seed, 3]),
+            generator=np.random.default_rng([self.seed_of(target), 3]),
             groups=self._groups(fitted.rows),
             max_rows=plan.max_fold_rows,
         )
@@ -171,7 +210,7 @@ class _Session:
             pace=pace,
         )
         try:
-            fit = self.config.fit(problem)
+            fit = (target.config or self.config).fit(problem)
         except InputError as error:
             self.step += _STEPS_PER_TARGET
             return HeadFailure(target.name, error.code, error.message)
@@ -202,7 +241,9 @@ class _Session:
         self._say(f"{target.name}: LightGBM baseline")
         rows = np.concatenate([plan.fitted.rows, plan.holdout.rows])
         table = RawColumns.of(self.frame.select([column.name for column in columns])[rows], columns)
-        boosted = BoostedBaseline(problem, table, seed=self.seed, num_threads=torch.get_num_threads())
+        boosted = BoostedBaseline(
+            problem, table, seed=self.seed_of(target), num_threads=torch.get_num_threads()
+        )
         outputs = boosted.fit(self._baseline_pace(problem.pace))
         if isinstance(outputs, str):
             warnings.append(f"the LightGBM baseline was left out: {outputs}")
@@ -253,8 +294,14 @@ class _Session:
             warnings,
             judgement.beats_constant,
             report,
-            judgement.judged,
+            tuple(self._identified(judged) for judged in judgement.judged),
         )
+
+    def _identified(self, judged: JudgedRows) -> JudgedRows:
+        if KEY_COLUMN not in self.frame.columns:
+            return judged
+        keys = self.frame[KEY_COLUMN].gather(judged.rows)
+        return replace(judged, identities=row_identities(keys, self.key_space))
 
     def _groups(self, rows: IndexArray) -> IndexArray | None:
         """Group number of each row, where the table has groups: rows of one group share a fold."""

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from models.evaluation.judged import JudgedRows
 from models.features.schema import JsonScalar, Task
+from models.heads import HeadConfig
+from models.heads.decision import DecisionRule
 from models.heads.prediction import FittedHead
 
 JsonObject = dict[str, Any]
@@ -22,6 +24,8 @@ class TargetData:
     Shape: `rows` [n] positions in the frame; `values` [n] class index (int64) or number (float64); `weights` [n]
     or None; `evaluation` [n] true where the row is in the evaluation part, whose labels are never fitted.
     `classes` names the class indices; of two, the positive one is last. `view` is the sorted absent columns.
+    `config` and `seed` are of this target's head alone, where it does not share those of the others. `decision`
+    is reported only: nothing that is fitted depends on it.
     """
 
     name: str
@@ -33,6 +37,9 @@ class TargetData:
     evaluation: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float64] | None = None
     seen_in_pretraining: bool = False
+    config: HeadConfig | None = None
+    seed: int | None = None
+    decision: DecisionRule | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

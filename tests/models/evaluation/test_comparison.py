@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from models.errors import BundleError
 from models.evaluation.comparison import MIN_COMMON_ROWS, compare_paired, difference
 from models.evaluation.estimates import FloatArray
 from models.evaluation.judged import JudgedRows
@@ -166,3 +168,48 @@ def test__compare_paired__other_task_or_one_class__none_with_a_reason() -> None:
         assert found.difference is None
         assert found.reason
         assert not found.not_worse
+
+
+def _identified(judged: JudgedRows, identities: list[int]) -> JudgedRows:
+    return replace(judged, identities=np.array(identities, dtype=np.uint64))
+
+
+def test__compare_paired__rows_with_identities__are_paired_by_them_whatever_their_numbers() -> None:
+    rng = np.random.default_rng(0)
+    labels = _labels(60)
+    old = _identified(_binary(labels, rng.normal(size=60) + labels), list(range(60)))
+    order = rng.permutation(60)
+    moved = _identified(replace(old.at(order), rows=np.arange(1_000, 1_060)), order.tolist())
+    found = compare_paired(moved, old)
+    assert (found.num_rows, found.difference, found.low, found.high) == (60, 0.0, 0.0, 0.0)
+    # The same row numbers of other rows have nothing in common.
+    strangers = _identified(old, list(range(100, 160)))
+    assert compare_paired(strangers, old).num_rows == 0
+    # A file from before identities is paired by number.
+    assert compare_paired(old, replace(old, identities=None)).num_rows == 60
+
+
+def test__judged_rows__written_and_read__keep_identities_and_read_files_without() -> None:
+    judged = _binary(_labels(30), np.zeros(30))
+    identities = np.array([2**64 - 1 - row for row in range(30)], dtype=np.uint64)
+    back = JudgedRows.from_bytes(
+        replace(judged, identities=identities).to_bytes(), Task.BINARY, "holdout"
+    ).identities
+    assert back is not None
+    assert np.array_equal(back, identities)
+    assert JudgedRows.from_bytes(judged.to_bytes(), Task.BINARY, "holdout").identities is None
+    damaged = replace(judged, identities=identities[:3]).to_bytes()
+    with pytest.raises(BundleError):
+        JudgedRows.from_bytes(damaged, Task.BINARY, "holdout")
+
+
+def test__judged_rows__in_more_classes__keep_their_probabilities_under_the_right_names() -> None:
+    outputs = np.array([[0.2, 0.8], [0.9, 0.1]])
+    judged = JudgedRows(Task.MULTICLASS, "holdout", np.arange(2), np.array([1.0, 0.0]), outputs, np.ones(2))
+    wider = judged.in_classes(["a", "c"], ["a", "b", "c"])
+    assert wider.outputs.tolist() == [[0.2, 0.0, 0.8], [0.9, 0.0, 0.1]]
+    assert wider.labels.tolist() == [2.0, 0.0]
+    with pytest.raises(ValueError, match="1 of 2 classes"):
+        judged.in_classes(["a", "c"], ["a", "b"])
+    with pytest.raises(ValueError, match="classes"):
+        judged.in_classes([1, 0], [True, False])
