@@ -109,8 +109,8 @@ class AliasHistory(Base):
     target_id: Mapped[str] = mapped_column(ForeignKey("target.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(63))
     revision: Mapped[int]
-    head_version: Mapped[int]
+    head_version: Mapped[int]  # 0 after a removal
     previous_head_version: Mapped[int | None]
-    action: Mapped[str] = mapped_column(String(20))  # moved, rolled_back
+    action: Mapped[str] = mapped_column(String(20))  # moved, rolled_back, removed
     actor: Mapped[str | None] = mapped_column(String(40))  # key id, or job id for the gate
     at: Mapped[float]

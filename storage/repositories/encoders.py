@@ -6,13 +6,15 @@ import builtins  # `list` is a method's name here
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from storage.errors import Conflict
 from storage.ids import new_id
-from storage.orm import Encoder, Snapshot, Table
+from storage.orm import Encoder, Head, Snapshot, Table, Target
 from storage.orm.base import JsonObject
 from storage.repositories.base import MAX_VERSION, Repository
+
+MOST_NAMED = 20
 
 
 class EncoderRepository(Repository):
@@ -101,3 +103,54 @@ class EncoderRepository(Repository):
             encoder.error = error
             self._session.flush()
         return encoder
+
+    def delete(self, encoder: Encoder) -> builtins.list[str]:
+        """Delete an encoder version and the failed heads that were to stand on it; its number is not used again.
+
+        Nothing happens if it is gone already. Returns the digests that nothing refers to any more.
+
+        Raises:
+            Conflict: encoder_in_use, while it is the active one or a head that is ready or in training is pinned to it;
+                encoder_in_pretraining.
+        """
+        table = self._lock(Table, encoder.table_id)  # an activation locks it too
+        current = self._lock(Encoder, encoder.id)  # who pins a head to it holds it
+        if table is None or current is None:
+            return []
+        if current.status == "pretraining":
+            raise Conflict(
+                f"Encoder {current.version} is in pretraining; cancel its job first.",
+                code="encoder_in_pretraining",
+            )
+        if table.active_encoder_id == current.id:
+            raise Conflict(
+                f"Encoder {current.version} is the active one; activate another version first.",
+                code="encoder_in_use",
+            )
+        self._refuse_pinned(current)
+        failed = select(Head.id).where(Head.encoder_id == current.id)
+        released = self._release_artifacts([current.id, *self._session.scalars(failed)])
+        self._session.execute(
+            delete(Head).where(Head.encoder_id == current.id).execution_options(synchronize_session=False)
+        )
+        self._session.delete(current)
+        self._session.flush()
+        self._catalog_changed()
+        return released
+
+    def _refuse_pinned(self, encoder: Encoder) -> None:
+        query = (
+            select(Target.name, Head.version)
+            .join(Target, Target.id == Head.target_id)
+            .where(Head.encoder_id == encoder.id, Head.status.in_(("ready", "training")))
+            .order_by(Target.name, Head.version)
+        )
+        pinned = [f"{name}:{version}" for name, version in self._session.execute(query)]
+        if pinned:
+            more = f" and {len(pinned) - MOST_NAMED} more" if len(pinned) > MOST_NAMED else ""
+            raise Conflict(
+                f"{len(pinned)} heads are pinned to encoder {encoder.version}: {', '.join(pinned[:MOST_NAMED])}{more}. "
+                "Delete them first, or keep the encoder: predictions of these heads need it.",
+                code="encoder_in_use",
+                heads=", ".join(pinned),
+            )

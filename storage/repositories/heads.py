@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins  # `list` is a method's name here
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy import select
@@ -13,6 +14,17 @@ from storage.ids import new_id
 from storage.orm import Alias, Encoder, Head, LabelSet, Target
 from storage.orm.base import JsonObject
 from storage.repositories.base import MAX_VERSION, Repository
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedHead:
+    """A head version as its encoder sees it; `aliases` by name."""
+
+    encoder_id: str
+    target: str
+    version: int
+    status: str
+    aliases: tuple[str, ...]
 
 
 class HeadRepository(Repository):
@@ -27,6 +39,7 @@ class HeadRepository(Repository):
         view: Sequence[str],
         seen_in_pretraining: bool,
         job_id: str | None,
+        refit_of_id: str | None = None,
     ) -> Head:
         """The target's next head version, in status `training`.
 
@@ -35,10 +48,11 @@ class HeadRepository(Repository):
             Conflict: head_parent_missing, when encoder or label set are gone.
         """
         current = self._lock_or_raise(Target, target.id)
-        if (
-            self._session.get(Encoder, encoder_id) is None
-            or self._session.get(LabelSet, label_set_id) is None
-        ):
+        # The encoder is held: a deletion of it either sees this head or comes first and leaves nothing to pin to.
+        encoder = self._session.get(
+            Encoder, encoder_id, with_for_update={"read": True, "key_share": True}, populate_existing=True
+        )
+        if encoder is None or self._session.get(LabelSet, label_set_id) is None:
             raise Conflict(
                 "The encoder or the label set of this head does not exist.", code="head_parent_missing"
             )
@@ -57,6 +71,7 @@ class HeadRepository(Repository):
             seen_in_pretraining=seen_in_pretraining,
             job_id=job_id,
             created_at=self._now(),
+            refit_of_id=refit_of_id,
         )
         self._session.add(head)
         self._session.flush()
@@ -79,6 +94,24 @@ class HeadRepository(Repository):
         """All versions, newest first."""
         query = select(Head).where(Head.target_id == target_id)
         return builtins.list(self._session.scalars(query.order_by(Head.version.desc())))
+
+    def pinned(self, table_id: str, encoder_id: str | None = None) -> builtins.list[PinnedHead]:
+        """Heads of the table's targets with the encoder each is pinned to; by target and version."""
+        query = (
+            select(Head.encoder_id, Target.name, Head.version, Head.status, Alias.name)
+            .join(Target, Target.id == Head.target_id)
+            .outerjoin(Alias, Alias.head_id == Head.id)
+            .where(Target.table_id == table_id)
+            .order_by(Target.name, Head.version, Alias.name)
+        )
+        if encoder_id is not None:
+            query = query.where(Head.encoder_id == encoder_id)
+        found: dict[tuple[str, int], PinnedHead] = {}
+        for encoder, target, version, status, alias in self._session.execute(query):
+            head = found.setdefault((target, version), PinnedHead(encoder, target, version, status, ()))
+            if alias is not None:
+                found[target, version] = replace(head, aliases=(*head.aliases, alias))
+        return builtins.list(found.values())
 
     def publish(
         self,
