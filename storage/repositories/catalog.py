@@ -1,12 +1,13 @@
 """The prediction path's view of the database: everything it may need, in one consistent read.
 
-`CatalogRepository.load` runs ten queries, whatever the number of rows; a process polls `revision` and loads
-again when it has grown.
+`CatalogRepository.load` runs ten queries, whatever the number of rows (and one per 1,000 targets whose decision
+has a capacity); a process polls `revision` and loads again when it has grown.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ from storage.orm import (
     Target,
     Workspace,
 )
-from storage.repositories.base import Repository
+from storage.orm.base import JsonObject
+from storage.repositories.base import Repository, batched
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,12 @@ class CatalogTarget:
     positive: Any
     classes: tuple[Any, ...] | None
     forbidden_columns: tuple[str, ...]
+    decision: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogHead:
-    """A ready head."""
+    """A ready head. `score_quantiles` of its report are read only where the target's decision needs them."""
 
     id: str
     target_id: str
@@ -106,6 +109,7 @@ class CatalogHead:
     manifest_digest: str
     num_bytes: int
     view: tuple[str, ...]
+    score_quantiles: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,10 @@ class CatalogRepository(Repository):
 
     def load(self) -> CatalogSnapshot:
         """Everything, at one revision: call it in a reading unit of work, which is consistent."""
+        targets = self._targets()
+        limited = [
+            target.id for target in targets if target.decision and target.decision["rule"] == "capacity"
+        ]
         return CatalogSnapshot(
             revision=self.revision(),
             at=self._now(),
@@ -161,8 +169,8 @@ class CatalogRepository(Repository):
             keys=self._keys(),
             tables=self._tables(),
             encoders=self._encoders(),
-            targets=self._targets(),
-            heads=self._heads(),
+            targets=targets,
+            heads=self._heads(self._score_quantiles(limited)),
             aliases=self._aliases(),
         )
 
@@ -270,6 +278,7 @@ class CatalogRepository(Repository):
             Target.positive,
             Target.classes,
             Target.forbidden_columns,
+            Target.decision,
         ).order_by(Target.id)
         return tuple(
             CatalogTarget(
@@ -281,13 +290,14 @@ class CatalogRepository(Repository):
                 positive=positive,
                 classes=None if classes is None else tuple(classes),
                 forbidden_columns=tuple(forbidden),
+                decision=decision,
             )
-            for target_id, table_id, name, task, column, positive, classes, forbidden in self._session.execute(
-                query
+            for target_id, table_id, name, task, column, positive, classes, forbidden, decision in (
+                self._session.execute(query)
             )
         )
 
-    def _heads(self) -> tuple[CatalogHead, ...]:
+    def _heads(self, scores: Mapping[str, JsonObject]) -> tuple[CatalogHead, ...]:
         query = (
             select(
                 Head.id,
@@ -304,11 +314,31 @@ class CatalogRepository(Repository):
             .order_by(Head.id)
         )
         return tuple(
-            CatalogHead(head_id, target_id, version, kind, encoder_id, manifest or "", size or 0, tuple(view))
+            CatalogHead(
+                head_id,
+                target_id,
+                version,
+                kind,
+                encoder_id,
+                manifest or "",
+                size or 0,
+                tuple(view),
+                scores.get(head_id),
+            )
             for head_id, target_id, version, kind, encoder_id, manifest, size, view in self._session.execute(
                 query
             )
         )
+
+    def _score_quantiles(self, target_ids: Sequence[str]) -> dict[str, JsonObject]:
+        """By head id, of the targets whose decisions have a capacity: the others need no report in memory."""
+        found: dict[str, JsonObject] = {}
+        for chunk in batched(target_ids, 1_000):
+            reports = select(Head.id, Head.report).where(Head.target_id.in_(chunk), Head.status == "ready")
+            for head_id, report in self._session.execute(reports):
+                if report and report.get("score_quantiles"):
+                    found[head_id] = report["score_quantiles"]
+        return found
 
     def _aliases(self) -> tuple[CatalogAlias, ...]:
         query = select(Alias.target_id, Alias.name, Alias.head_id, Alias.revision).order_by(

@@ -11,6 +11,7 @@ from sqlalchemy import select, union_all
 from storage.errors import Conflict
 from storage.ids import new_id
 from storage.orm import Head, LabelSet, Table, Target
+from storage.orm.base import JsonObject
 from storage.repositories.base import Repository
 
 
@@ -24,6 +25,7 @@ class TargetRepository(Repository):
         positive: Any | None,
         classes: Sequence[Any] | None,
         forbidden_columns: Sequence[str],
+        decision: JsonObject | None = None,
     ) -> Target:
         """Raises Conflict (name_taken), NotFound (table_not_found)."""
         self._lock_or_raise(Table, table.id)
@@ -36,6 +38,7 @@ class TargetRepository(Repository):
             "positive": positive,
             "classes": None if classes is None else builtins.list(classes),
             "forbidden_columns": sorted(forbidden_columns),
+            "decision": decision,
             "created_at": self._now(),
         }
         target = self._insert_unless_taken(Target, values)
@@ -68,6 +71,14 @@ class TargetRepository(Repository):
         current.task = task
         current.classes = None if classes is None else builtins.list(classes)
         current.positive = positive
+        self._session.flush()
+        self._catalog_changed()
+        return current
+
+    def set_decision(self, target: Target, decision: JsonObject | None) -> Target:
+        """How `label` follows from probabilities; None is the most probable class."""
+        current = self._lock_or_raise(Target, target.id)
+        current.decision = decision
         self._session.flush()
         self._catalog_changed()
         return current
