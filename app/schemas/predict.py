@@ -156,13 +156,15 @@ class PredictRequest(BaseModel):
 
 
 class ClassPrediction(BaseModel):
-    """Columnar answer of a binary or multiclass head: one entry per row, in the order of the request."""
+    """Columnar answer of a binary or multiclass head: one entry per row, in the order of the request. `label` follows
+    from the probabilities by the target's decision rule, which `decision` repeats."""
 
     head: int
     encoder: int
     classes: list[JsonScalar]
     label: list[JsonScalar]
     probabilities: list[list[float]]
+    decision: dict[str, Any]
 
 
 class ValuePrediction(BaseModel):

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from app.errors import ResourceConflict
 from app.serving.catalog_index import Resolution
+from app.serving.decisions import decision_of
 from app.serving.errors import ModelUnavailable
+from models.errors import InputError
 from models.heads import FittedHead, HeadPrediction
+from models.heads.decision import Decision
 from models.predictor import PredictionBatch
 from storage.orm.base import JsonObject
 
@@ -18,40 +22,55 @@ def answer_body(
     keys: Sequence[str | int] | None,
     results: Mapping[str, tuple[FittedHead, HeadPrediction]],
     counts: Iterable[tuple[PredictionBatch, frozenset[str]]],
+    *,
+    is_every_target: bool = False,
 ) -> JsonObject:
     """The body of DESIGN §6.
 
     `results` maps head ids; `counts` are, per encoder pass, its batch and the columns it was not to see.
-    `keys` come back as they were sent; null for rows by value.
+    `keys` come back as they were sent; null for rows by value. `is_every_target`: of the targets that were not named one
+    by one, those whose decision rule does not fit their head are skipped.
 
-    Raises: ModelUnavailable (prediction_not_finite) rather than answer with NaN.
+    Raises: ModelUnavailable (prediction_not_finite) rather than answer with NaN; ResourceConflict
+        (decision_does_not_fit, no_score_quantiles).
     """
     predictions: JsonObject = {}
+    skipped = dict(resolution.skipped)
     for resolved in resolution.heads:
         head, prediction = results[resolved.head.id]
+        try:
+            decision = decision_of(resolved, head)
+        except InputError as error:
+            if not is_every_target:
+                raise ResourceConflict(
+                    f"The decision rule of the target {resolved.target.name!r} cannot be applied to its head version "
+                    f"{resolved.head.version}: {error.message}",
+                    code=error.code,
+                    details={"reference": resolved.reference},
+                ) from error
+            skipped[resolved.reference] = error.code
+            continue
         predictions[resolved.reference] = {
             "head": resolved.head.version,
             "encoder": resolved.encoder.version,
-            **_columns(head, prediction),
+            **_columns(head, prediction, decision),
         }
     return {
         "keys": keys,
         "predictions": predictions,
         "input": _input_counts(counts),
-        "skipped": resolution.skipped,
+        "skipped": skipped,
     }
 
 
-def _columns(head: FittedHead, prediction: HeadPrediction) -> JsonObject:
-    if (
-        prediction.probabilities is not None
-        and prediction.label_index is not None
-        and head.classes is not None
-    ):
+def _columns(head: FittedHead, prediction: HeadPrediction, decision: Decision) -> JsonObject:
+    if prediction.probabilities is not None and head.classes is not None:
+        probabilities = _finite(prediction.probabilities)
         return {
             "classes": list(head.classes),
-            "label": list(map(head.classes.__getitem__, prediction.label_index.tolist())),
-            "probabilities": _finite(prediction.probabilities),
+            "label": list(map(head.classes.__getitem__, decision.decide(probabilities).tolist())),
+            "probabilities": probabilities,
+            "decision": decision.words,
         }
     if prediction.value is None:
         raise ModelUnavailable(f"a {head.kind} head gave no prediction", code="prediction_missing")

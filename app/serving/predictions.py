@@ -15,7 +15,7 @@ import orjson
 import polars as pl
 
 from app.errors import ServiceError
-from app.schemas.predict import PredictRequest
+from app.schemas.predict import EVERY_TARGET, PredictRequest
 from app.schemas.principal import Principal
 from app.serving.answers import answer_body
 from app.serving.catalog import Catalog
@@ -142,7 +142,8 @@ class PredictionService:
             for head_id, head, prediction in zip(done.head_ids, done.heads, batch.predictions, strict=True)
         }
         counts = [(batch, done.absent) for done, batch in zip(passes, batches, strict=True)]
-        return answer_body(resolution, request.keys, results, counts)
+        is_every = EVERY_TARGET in request.targets
+        return answer_body(resolution, request.keys, results, counts, is_every_target=is_every)
 
     def _pass(self, workspace_id: str, resolved: Sequence[ResolvedHead], source: _Source) -> _Pass:
         encoder = self._models.encoder(workspace_id, resolved[0].encoder)
