@@ -6,7 +6,7 @@ from app.jobs.contract import AbandonedStatus, Task
 from app.schemas.payloads import IngestPayload, PretrainPayload
 from models import encoders, objectives
 from models.features.ingestion import IngestSpec, ingest
-from models.features.reading import ReadLimits, ReadOptions
+from models.features.reading import ReadLimits, ReadOptions, SourceFile
 from storage.artifacts.manifest import put_bundle
 from storage.errors import NotFound
 from storage.ids import new_id
@@ -27,8 +27,10 @@ class IngestJob:
         payload = IngestPayload.model_validate(task.payload)
         out = task.workdir
         report = ingest(
-            task.store.local_path(task.workspace_id, payload.upload_digest),
-            payload.filename,
+            [
+                SourceFile(task.store.local_path(task.workspace_id, file.digest), file.filename)
+                for file in payload.files
+            ],
             _ingest_spec(payload),
             out,
             progress=task.progress,

@@ -17,6 +17,7 @@ from app.schemas.tables import (
     ColumnsPatch,
     ColumnsPatched,
     ProfileBody,
+    RegisterRequest,
     SnapshotList,
     TableAccepted,
     TableBody,
@@ -33,12 +34,12 @@ def register_table(
     request: Request,
     parts: Parts,
     caller: Writer,
-    upload: Annotated[Upload, Depends(receive_upload, scope="function")],
+    upload: Annotated[Upload[RegisterRequest], Depends(receive_upload, scope="function")],
     key: Annotated[str | None, Depends(checked_key)],
 ) -> Response:
-    """Register a table from an uploaded CSV, TSV or Parquet file; the job reads it."""
+    """Register a table from one or several uploaded files with the same columns; the job reads them."""
     repeat = None if key is None else RepeatableRequest(key, route_of(request), upload.sha256)
-    return answer_response(parts.tables.register(caller, upload.wanted, upload.file, repeat))
+    return answer_response(parts.tables.register(caller, upload.wanted, upload.files, repeat))
 
 
 @router.get("", responses=problems())

@@ -8,9 +8,9 @@ they are used, so that building a payload needs neither torch nor polars.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.features.schema import ColumnOverride, SplitBy
 from storage.orm.base import JsonObject
@@ -24,13 +24,20 @@ class _Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class UploadedFile(_Payload):
+    """One file as it was received: an artifact of the workspace, owned by the job until it ends."""
+
+    digest: str
+    filename: str
+    num_bytes: int = 0
+
+
 class IngestPayload(_Payload):
-    """Turn an uploaded file into the first snapshot of a table."""
+    """Turn received files into a snapshot of a table; their rows follow each other in the order of `files`."""
 
     table_id: str
     table_name: str
-    upload_digest: str  # artifact of the workspace, owned by the job until it ends
-    filename: str
+    files: Annotated[list[UploadedFile], Field(min_length=1)]
     columns: dict[str, ColumnOverride] = {}
     split: SplitBy = SplitBy()
     evaluation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
@@ -42,6 +49,15 @@ class IngestPayload(_Payload):
     pretrain_max_seconds: float = DEFAULT_PRETRAIN_SECONDS
     architecture: JsonObject = {}  # of the chained pretraining; {} is the default kind
     objectives: list[JsonObject] = []  # [] is the default objective
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_file_of_old(cls, given: Any) -> Any:
+        """Jobs queued before tables could come in several files name one, as `upload_digest` and `filename`."""
+        if isinstance(given, dict) and "upload_digest" in given and "files" not in given:
+            old = {"digest": given["upload_digest"], "filename": given.get("filename", "upload")}
+            return {**given, "files": [old]}
+        return given
 
 
 class PretrainPayload(_Payload):

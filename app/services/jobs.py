@@ -39,8 +39,8 @@ class JobService:
             job = uow.jobs.request_cancel(principal.workspace_id, job_id)
             uow.audit.add(principal.workspace_id, principal.key_id, "job.cancel", job.id)
         if job.status == "cancelled" and job.kind == "ingest":  # no worker will see this job
-            uploaded = IngestPayload.model_validate(job.payload).upload_digest
-            remove_unreferenced(self._database, self._store, principal.workspace_id, [uploaded])
+            uploaded = {file.digest for file in IngestPayload.model_validate(job.payload).files}
+            remove_unreferenced(self._database, self._store, principal.workspace_id, uploaded)
         return JobBody.of(job)
 
     def events(self, principal: Principal, job_id: str, after: int, limit: int) -> EventList:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import orjson
 
 from app.errors import InvalidRequest, ServiceError, Unavailable
 from app.schemas.jobs import JobBody
-from app.schemas.payloads import IngestPayload
+from app.schemas.payloads import IngestPayload, UploadedFile
 from app.schemas.principal import Principal
 from app.schemas.tables import (
     ColumnBody,
@@ -24,9 +23,9 @@ from app.schemas.tables import (
     TableSummary,
 )
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
-from app.services.artifacts import ObjectGone, refer, remove_unreferenced
+from app.services.artifacts import ObjectGone, remove_unreferenced
 from app.services.lookup import current_schema, ready_table, table_of
-from models.features.reading import ReadOptions, Sniffed
+from app.services.received_files import ReceivedFile, check_files, known_columns, put_files, refer_to_files
 from models.features.schema import Role
 from models.features.snapshot import PROFILE_FILE
 from storage.artifacts import ArtifactStore
@@ -38,17 +37,6 @@ from storage.orm import Snapshot, Table
 from storage.unit_of_work import UnitOfWork
 
 MAX_TRIES = 3
-
-
-@dataclass(frozen=True)
-class ReceivedFile:
-    """An uploaded file that lies whole in a private folder; its first MiB was found to be a table."""
-
-    path: Path
-    filename: str
-    num_bytes: int
-    options: ReadOptions
-    sniffed: Sniffed
 
 
 class TableService:
@@ -70,28 +58,30 @@ class TableService:
         self,
         principal: Principal,
         wanted: RegisterRequest,
-        file: ReceivedFile,
+        files: Sequence[ReceivedFile],
         request: RepeatableRequest | None,
     ) -> Answer:
-        """Keep the file as an artifact of the job, and queue the job that reads it.
+        """Keep the files as artifacts of the job, and queue the job that reads them.
 
-        Raises: InvalidRequest `unknown_column`, `invalid_time_split`; Conflict `name_taken`.
+        Raises: InvalidRequest `unknown_column`, `invalid_time_split`, as `check_files`; Conflict `name_taken`.
         """
         with self._database.reading() as uow:
             earlier = earlier_answer(uow, principal, request)
         if earlier is not None:
             return earlier
-        _check_columns(wanted, file.sniffed)
+        check_files(files)
+        _check_columns(wanted, known_columns(files))
         if request is None:  # else the name may be taken by an earlier attempt, which the transaction finds
             self.check_name_is_free(principal, wanted.name)
         for _ in range(MAX_TRIES):
-            digest = self._store.put_file(principal.workspace_id, file.path)
+            stored = put_files(self._store, principal.workspace_id, files)
             try:
-                return self._register(principal, wanted, file, digest, request)
+                return self._register(principal, wanted, files, stored, request)
             except ObjectGone:
                 continue
             except (ServiceError, StorageError):
-                remove_unreferenced(self._database, self._store, principal.workspace_id, [digest])
+                digests = {file.digest for file in stored}
+                remove_unreferenced(self._database, self._store, principal.workspace_id, digests)
                 raise
         raise Unavailable("The file could not be kept; send it again.", code="upload_lost")
 
@@ -99,22 +89,21 @@ class TableService:
         self,
         principal: Principal,
         wanted: RegisterRequest,
-        file: ReceivedFile,
-        digest: str,
+        files: Sequence[ReceivedFile],
+        stored: Sequence[UploadedFile],
         request: RepeatableRequest | None,
     ) -> Answer:
         def make(uow: UnitOfWork) -> Answer:
             settings = {
                 "split": wanted.split.model_dump(mode="json"),
                 "evaluation_fraction": wanted.evaluation_fraction,
-                "reading": file.options.model_dump(mode="json"),
+                "reading": files[0].options.model_dump(mode="json"),
             }
             table = uow.tables.add(principal.workspace_id, wanted.name, settings)
             payload = IngestPayload(
                 table_id=table.id,
                 table_name=table.name,
-                upload_digest=digest,
-                filename=file.filename,
+                files=list(stored),
                 columns=wanted.columns,
                 split=wanted.split,
                 evaluation_fraction=wanted.evaluation_fraction,
@@ -124,7 +113,7 @@ class TableService:
                 pretrain_max_seconds=wanted.pretrain_max_seconds,
             )
             job_id = new_id("job")
-            refer(uow, self._store, principal.workspace_id, digest, file.num_bytes, job_id)
+            refer_to_files(uow, self._store, principal.workspace_id, stored, job_id)
             job = uow.jobs.add(
                 principal.workspace_id,
                 "ingest",
@@ -134,9 +123,8 @@ class TableService:
                 job_id=job_id,
             )
             uow.audit.add(principal.workspace_id, principal.key_id, "table.register", table.id)
-            body = TableAccepted(
-                table=_summary(table, None), job=JobBody.of(job), warnings=list(file.sniffed.warnings)
-            )
+            warnings = dict.fromkeys(note for file in files for note in file.sniffed.warnings)
+            body = TableAccepted(table=_summary(table, None), job=JobBody.of(job), warnings=list(warnings))
             return Answer.accepted(body, job.id)
 
         return make_once(self._database, principal, request, make)
@@ -239,14 +227,14 @@ def _summary(table: Table, snapshot: Snapshot | None) -> TableSummary:
     )
 
 
-def _check_columns(wanted: RegisterRequest, sniffed: Sniffed) -> None:
+def _check_columns(wanted: RegisterRequest, columns: Sequence[str]) -> None:
     """What the header alone can refuse; a Parquet header may stand at the end, then the job refuses."""
-    if sniffed.columns:
-        unknown = sorted(wanted.columns.keys() - set(sniffed.columns))
+    if columns:
+        unknown = sorted(wanted.columns.keys() - set(columns))
         if unknown:
             raise InvalidRequest(
                 f"columns names {len(unknown)} that the file does not have, such as {unknown[0]!r}; "
-                f"the header has {len(sniffed.columns)} columns.",
+                f"the header has {len(columns)} columns.",
                 code="unknown_column",
                 details={"columns": unknown[:20]},
             )

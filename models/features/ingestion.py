@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from models.errors import Interrupted
 from models.features.keys import row_keys
 from models.features.kinds import infer_schema
 from models.features.profile import profile_table
-from models.features.reading import RawTable, ReadLimits, ReadOptions, read_table
+from models.features.reading import RawTable, ReadLimits, ReadOptions, SourceFile, read_tables
 from models.features.schema import (
     KEY_COLUMN,
     ROW_COLUMN,
@@ -60,20 +61,19 @@ class IngestReport(BaseModel):
 
 
 def ingest(
-    path: Path,
-    filename: str,
+    files: Sequence[SourceFile],
     spec: IngestSpec,
     out: Path,
     *,
     progress: Progress = no_progress,
     should_stop: Callable[[], bool] = never_stop,
 ) -> IngestReport:
-    """Reads the file at `path` (sent as `filename`) and writes `rows.parquet`, `schema.json` and `profile.json`
-    into the folder `out`; `rows.parquet` comes last, so that a folder with one is complete.
+    """Reads `files`, one after the other, and writes `rows.parquet`, `schema.json` and `profile.json` into the
+    folder `out`; `rows.parquet` comes last, so that a folder with one is complete.
 
     Columns with the role `drop` are not stored, and leave no trace in schema and profile.
 
-    Raises: TableFormatError, SchemaError (see `reading.read_table`, `kinds`, `keys`, `splits`), Interrupted.
+    Raises: TableFormatError, SchemaError (see `reading.read_tables`, `kinds`, `keys`, `splits`), Interrupted.
     """
 
     def begin(step: int) -> None:
@@ -82,7 +82,7 @@ def ingest(
         progress(step, len(_STEPS), _STEPS[step])
 
     begin(0)
-    table = read_table(path, filename, spec.reading, spec.limits)
+    table = read_tables(files, spec.reading, spec.limits, scratch=out)
     begin(1)
     table, schema = _without_dropped(table, spec)
     begin(2)
@@ -112,9 +112,9 @@ def _without_dropped(table: RawTable, spec: IngestSpec) -> tuple[RawTable, Table
     schema = infer_schema(stored, said)
     # What the reader said of a dropped column's cells is dropped with it.
     warnings = tuple(
-        note for note in table.warnings if not any(note.startswith(f"Column {name!r}:") for name in dropped)
+        note for note in table.warnings if not any(f"Column {name!r}" in note for name in dropped)
     )
-    return RawTable(frame=stored, sniffed=table.sniffed, warnings=warnings, lines=table.lines), schema
+    return replace(table, frame=stored, warnings=warnings), schema
 
 
 def _with_row_ids(table: RawTable, schema: TableSchema, spec: IngestSpec) -> pl.DataFrame:

@@ -1,29 +1,32 @@
-"""Text fields of the registration form into a checked request: JSON where the value has structure."""
+"""Text fields of an upload's form into checked requests: JSON where the value has structure."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.errors import BadRequest, InvalidRequest
 from app.routes.edge.strict_json import parse_json
-from app.schemas.tables import RegisterRequest
 from models.features.reading import ReadOptions
 
-_JSON_FIELDS = frozenset({"columns", "split", "evaluation_fraction", "pretrain", "pretrain_max_seconds"})
+T = TypeVar("T", bound=BaseModel)
+
 _JSON_OPTIONS = frozenset({"has_header", "skip_lines", "text_columns", "null_values"})
 _READING = "reading"  # all reading options in one JSON object; a field of its own wins
 READING_FIELDS = frozenset(ReadOptions.model_fields) | {_READING}
-FIELD_NAMES = READING_FIELDS | RegisterRequest.model_fields.keys()
 
-_REQUEST: TypeAdapter[RegisterRequest] = TypeAdapter(RegisterRequest)
 _OPTIONS: TypeAdapter[ReadOptions] = TypeAdapter(ReadOptions)
 
 
+def field_names_of(model: type[BaseModel]) -> frozenset[str]:
+    """All fields of a form that carries a request of `model` beside its files."""
+    return READING_FIELDS | model.model_fields.keys()
+
+
 def reading_options(fields: dict[str, str], max_depth: int) -> ReadOptions:
-    """How to read the file. Raises: RequestValidationError, BadRequest `invalid_json`."""
+    """How to read the files. Raises: RequestValidationError, BadRequest `invalid_json`."""
     given = _json(_READING, fields[_READING], max_depth) if _READING in fields else {}
     if not isinstance(given, dict):
         raise InvalidRequest(
@@ -32,21 +35,37 @@ def reading_options(fields: dict[str, str], max_depth: int) -> ReadOptions:
     for name, text in fields.items():
         if name in READING_FIELDS and name != _READING:
             given[name] = _json(name, text, max_depth) if name in _JSON_OPTIONS else text
+    return checked_options(given)
+
+
+def checked_options(given: dict[str, Any]) -> ReadOptions:
+    """Raises: RequestValidationError."""
     options: ReadOptions = _validated(_OPTIONS, given)
     return options
 
 
-def register_request(fields: dict[str, str], max_depth: int) -> RegisterRequest:
-    """What to register. Raises: RequestValidationError, BadRequest `invalid_json`, InvalidRequest `name_missing`."""
-    if "name" not in fields:
+def request_of(model: type[T], fields: dict[str, str], max_depth: int) -> T:
+    """The request besides the files; a field that is no plain text in `model` is written in JSON.
+
+    Raises: RequestValidationError, BadRequest `invalid_json`, InvalidRequest `name_missing`.
+    """
+    if "name" in model.model_fields and "name" not in fields:
         raise InvalidRequest("The form needs the field name: the table's name.", code="name_missing")
     given = {
-        name: _json(name, text, max_depth) if name in _JSON_FIELDS else text
+        name: text if _is_plain_text(model, name) else _json(name, text, max_depth)
         for name, text in fields.items()
-        if name not in READING_FIELDS
+        if name in model.model_fields
     }
-    request: RegisterRequest = _validated(_REQUEST, given)
+    request: T = _validated(TypeAdapter(model), given)
     return request
+
+
+def _is_plain_text(model: type[BaseModel], name: str) -> bool:
+    annotation = model.model_fields[name].annotation
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
+    if get_origin(annotation) is Literal:
+        return all(isinstance(word, str) for word in kinds)
+    return all(kind is str or get_origin(kind) is Literal for kind in kinds)
 
 
 def _json(name: str, text: str, max_depth: int) -> Any:

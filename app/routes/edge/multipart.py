@@ -1,4 +1,4 @@
-"""One multipart form with one file, parsed as it arrives: fields into memory, the file into a sink.
+"""One multipart form, parsed as it arrives: fields into memory, files one after the other into a sink.
 
 The framework's own parser spools every file to a temporary place of its choosing before any route runs; a table
 of gigabytes is to be refused by its first MiB, and to lie in a private folder.
@@ -6,28 +6,30 @@ of gigabytes is to be refused by its first MiB, and to lie in a private folder.
 
 from __future__ import annotations
 
-import re
 from typing import Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.errors import BadRequest, InvalidRequest, TooLarge
+from app.services.received_files import plain_name
 from app.settings import MIB
 
 MAX_FIELD_BYTES = MIB
-MAX_FILENAME_CHARS = 255
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class FileSink(Protocol):
-    """Where the bytes of the form's file go; may raise to refuse the rest."""
+    """Where the bytes of the form's files go; may raise to refuse the rest."""
 
     def begin(self, filename: str, fields: dict[str, str]) -> None:
-        """The file starts; `fields` are those that came before it."""
+        """A file starts; `fields` are those that came before it."""
         ...
 
     def write(self, data: bytes) -> None: ...
+
+    def end(self) -> None:
+        """The file that was begun is complete."""
+        ...
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -48,7 +50,6 @@ class FormReader:
 
     def __init__(self, boundary: bytes, field_names: frozenset[str], file_name: str, sink: FileSink) -> None:
         self.fields: dict[str, str] = {}
-        self.has_file = False
         self._is_complete = False
         self._field_names = field_names
         self._file_name = file_name
@@ -117,11 +118,10 @@ class FormReader:
                 f"file {self._file_name!r} and the fields {', '.join(sorted(self._field_names))}.",
                 code="unknown_field",
             )
-        if self._name in self.fields or (self._is_file and self.has_file):
+        if self._name in self.fields:
             raise InvalidRequest(f"The form has {self._name!r} twice.", code="duplicate_field")
         if self._is_file:
-            self.has_file = True
-            self._sink.begin(_plain_name(options[b"filename"].decode("utf-8", "replace")), self.fields)
+            self._sink.begin(plain_name(options[b"filename"].decode("utf-8", "replace")), self.fields)
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
@@ -136,16 +136,12 @@ class FormReader:
 
     def _on_part_end(self) -> None:
         if self._is_file:
+            self._sink.end()
             return
         try:
             self.fields[self._name] = self._value.decode("utf-8")
         except UnicodeDecodeError:
             raise BadRequest(f"The form field {self._name!r} is not UTF-8.", code="invalid_form") from None
-
-
-def _plain_name(filename: str) -> str:
-    """The last part of a name that may be a path of the client's machine; a hint for messages, never a path here."""
-    return _UNPRINTABLE.sub("", re.split(r"[\\/]", filename)[-1])[-MAX_FILENAME_CHARS:] or "upload"
 
 
 def _malformed() -> BadRequest:

@@ -22,8 +22,7 @@ from pydantic.json_schema import models_json_schema
 from app.routes.edge.form_fields import READING_FIELDS
 from app.routes.edge.problems import ProblemBody
 from app.routes.edge.strict_json import JSON_TYPE, JsonBody
-from app.routes.edge.uploads import FILE_FIELD, FORM_TYPE, receive_upload
-from app.schemas.tables import RegisterRequest
+from app.routes.edge.uploads import FILE_FIELD, FORM_TYPE, ReceiveUpload
 
 REF_TEMPLATE = "#/components/schemas/{model}"
 _STYLE = (
@@ -40,14 +39,15 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     document: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    bodies = dict(_json_bodies(app))
-    models: set[type[BaseModel]] = {ProblemBody, RegisterRequest, *(body.model for body in bodies.values())}
+    bodies, uploads = dict(_json_bodies(app)), dict(_uploads(app))
+    forms = {upload.model for upload in uploads.values()}
+    models: set[type[BaseModel]] = {ProblemBody, *forms, *(body.model for body in bodies.values())}
     _, definitions = models_json_schema(
         [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
         ref_template=REF_TEMPLATE,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    form = definitions["$defs"].pop(RegisterRequest.__name__)
+    form_schemas = {model: definitions["$defs"].pop(model.__name__) for model in forms}
     for name, schema in definitions["$defs"].items():
         schemas.setdefault(name, schema)
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -57,10 +57,10 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             "required": not body.optional,
             "content": {JSON_TYPE: {"schema": {"$ref": REF_TEMPLATE.format(model=body.model.__name__)}}},
         }
-    for path, method in _uploads(app):
+    for (path, method), upload in uploads.items():
         document["paths"][path][method]["requestBody"] = {
             "required": True,
-            "content": {FORM_TYPE: {"schema": _form_schema(form)}},
+            "content": {FORM_TYPE: {"schema": _form_schema(form_schemas[upload.model])}},
         }
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
@@ -76,8 +76,8 @@ def _form_schema(form: dict[str, Any]) -> dict[str, Any]:
         name: {"type": "string", "description": "How to read the file; before the file in the form."}
         for name in sorted(READING_FIELDS)
     }
-    properties[FILE_FIELD] = {"type": "string", "format": "binary"}
-    return {"type": "object", "required": ["name", FILE_FIELD], "properties": properties}
+    properties[FILE_FIELD] = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+    return {"type": "object", "required": [*form.get("required", ()), FILE_FIELD], "properties": properties}
 
 
 def operations_of(app: FastAPI) -> Iterator[tuple[str, str, RouteContext]]:
@@ -101,10 +101,11 @@ def _json_bodies(app: FastAPI) -> Iterator[tuple[tuple[str, str], JsonBody[Any]]
                 yield (path, method), call
 
 
-def _uploads(app: FastAPI) -> Iterator[tuple[str, str]]:
+def _uploads(app: FastAPI) -> Iterator[tuple[tuple[str, str], ReceiveUpload[Any]]]:
     for path, method, route in operations_of(app):
-        if receive_upload in calls_of(route.dependant):
-            yield path, method
+        for call in calls_of(route.dependant):
+            if isinstance(call, ReceiveUpload):
+                yield (path, method), call
 
 
 def docs_page(document: dict[str, Any]) -> str:

@@ -1,6 +1,27 @@
-"""Files into tables without loss: `sniff` looks at the first MiB, `read_table` reads the whole file."""
+"""Files into tables without loss: `sniff` looks at the first MiB, `read_tables` reads whole files."""
 
-from models.features.reading.options import RawTable, ReadLimits, ReadOptions, RowLines, Sniffed
-from models.features.reading.table import read_table, sniff
+from models.features.reading.file_columns import check_same_columns
+from models.features.reading.options import (
+    FileRows,
+    RawTable,
+    ReadLimits,
+    ReadOptions,
+    RowLines,
+    Sniffed,
+    SourceFile,
+)
+from models.features.reading.table import read_table, read_tables, sniff
 
-__all__ = ["RawTable", "ReadLimits", "ReadOptions", "RowLines", "Sniffed", "read_table", "sniff"]
+__all__ = [
+    "FileRows",
+    "RawTable",
+    "ReadLimits",
+    "ReadOptions",
+    "RowLines",
+    "Sniffed",
+    "SourceFile",
+    "check_same_columns",
+    "read_table",
+    "read_tables",
+    "sniff",
+]

@@ -1,7 +1,8 @@
-"""Reads a whole CSV file: bytes → UTF-8 → records checked → String columns → canonical columns."""
+"""Reads a whole CSV file: bytes → UTF-8 → records checked → String columns."""
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -14,15 +15,40 @@ import polars as pl
 from models.errors import TableFormatError
 from models.features.reading.dialect import Dialect, detect_dialect
 from models.features.reading.encodings import Encoding, NotUtf8, detect_encoding, utf8_chunks
-from models.features.reading.options import RawTable, ReadLimits, ReadOptions, RowLines, Sniffed
+from models.features.reading.file_columns import FileColumns
+from models.features.reading.options import ReadLimits, ReadOptions, RowLines, Sniffed
 from models.features.reading.quoting import regular_quotes
 from models.features.reading.records import IrregularQuotes, RecordScanner
 from models.features.reading.repair import Repairs, repaired
-from models.features.reading.text_types import DecimalMarks, type_text_column
+from models.features.reading.signatures import refuse_binary_text, refuse_other_formats
+from models.features.reading.text_types import DecimalMarks
 
 HEAD_BYTES = 1024 * 1024
 QUOTED_MARK = "\0"  # ends a cell that was a quoted null spelling; no cell holds a NUL otherwise
+_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PADDING_ONLY = r"^[,;|\t ]*$"
+
+
+class CsvFile:
+    """Comma, semicolon, tab or bar separated text; what is no other format is taken for it, or refused."""
+
+    word = "CSV"
+
+    def recognises(self, head: bytes, options: ReadOptions) -> bool:
+        """Raises: TableFormatError not_a_table, unsupported_encoding."""
+        refuse_other_formats(head)
+        if not head.startswith(_UTF16_BOMS) and not (options.encoding or "").startswith("utf-16"):
+            refuse_binary_text(head[: 64 * 1024])
+        return True
+
+    def sniff(
+        self, head: bytes, filename: str, options: ReadOptions, limits: ReadLimits, *, is_whole_file: bool
+    ) -> Sniffed:
+        head = head if is_whole_file else head[:HEAD_BYTES]
+        return inspect_head(head, filename, options, limits, is_whole_file=is_whole_file).sniffed
+
+    def read(self, path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> FileColumns:
+        return read_csv(path, filename, options, limits)
 
 
 @dataclass(frozen=True)
@@ -68,7 +94,7 @@ def _inspect(
     return CsvHead(encoding, dialect, has_bare_returns="\n" not in text and "\r" in text)
 
 
-def read_csv(path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> RawTable:
+def read_csv(path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> FileColumns:
     """Raises: TableFormatError with code, and line where there is one."""
     with path.open("rb") as file:
         head_bytes = file.read(HEAD_BYTES)
@@ -84,7 +110,7 @@ def read_csv(path: Path, filename: str, options: ReadOptions, limits: ReadLimits
     raise AssertionError("an encoding that is not ASCII decodes or refuses")
 
 
-def _read_with_quotes(path: Path, head: CsvHead, options: ReadOptions, limits: ReadLimits) -> RawTable:
+def _read_with_quotes(path: Path, head: CsvHead, options: ReadOptions, limits: ReadLimits) -> FileColumns:
     try:
         return _CsvReader(head, options, limits).read(_chunks(path, head, options))
     except IrregularQuotes:
@@ -117,7 +143,7 @@ class _CsvReader:
     num_rows: int = 0
     has_quoted_nulls: bool = False
 
-    def read(self, chunks: Iterable[bytes]) -> RawTable:
+    def read(self, chunks: Iterable[bytes]) -> FileColumns:
         dialect, options = self.head.dialect, self.options
         scanner = RecordScanner(
             dialect.delimiter, options.quote, self.limits, first_line=options.skip_lines + 1
@@ -135,12 +161,14 @@ class _CsvReader:
         lines = np.concatenate(self.lines)
         self.lines.clear()
         frame, lines, warnings = self._without_padding(frame, lines)
-        frame, typing_warnings = self._typed(frame)
-        return RawTable(
+        frame.columns = list(dialect.columns)
+        return FileColumns(
             frame=frame,
             sniffed=self.head.sniffed,
-            warnings=(*self.head.sniffed.warnings, *self.repairs.warnings(), *warnings, *typing_warnings),
+            warnings=(*self.head.sniffed.warnings, *self.repairs.warnings(), *warnings),
             lines=RowLines.from_lines(lines),
+            marks=DecimalMarks(dialect.decimal, is_stated=options.decimal is not None),
+            quoted_mark=QUOTED_MARK if self.has_quoted_nulls else None,
         )
 
     def _take(self, scanner: RecordScanner, chunk: bytes, *, is_last: bool) -> None:
@@ -236,20 +264,3 @@ class _CsvReader:
             warnings.append(f"{num_empty:,} rows without any value were left out, the first on line {first}.")
             frame, lines = frame.filter(~is_empty), lines[~is_empty.to_numpy()]
         return frame, lines, warnings
-
-    def _typed(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-        dialect = self.head.dialect
-        marks = DecimalMarks(dialect.decimal, is_stated=self.options.decimal is not None)
-        columns: list[pl.Series] = []
-        warnings: list[str] = []
-        for position, name in enumerate(dialect.columns):
-            text = frame.drop_in_place(str(position)).alias(name)
-            typed = type_text_column(
-                text,
-                marks,
-                quoted_mark=QUOTED_MARK if self.has_quoted_nulls else None,
-                keeps_text=name in self.options.text_columns,
-            )
-            columns.append(typed.series)
-            warnings.extend(typed.warnings)
-        return pl.DataFrame(columns), warnings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,8 @@ from pydantic_core import PydanticCustomError
 
 DELIMITERS = (",", ";", "\t", "|")
 """The field separators that are recognised without being named."""
+
+FormatName = Literal["csv", "parquet"]
 
 NULL_SPELLINGS = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "Null", "NaN", "nan", "NAN", "None", "\\N",
@@ -46,7 +49,7 @@ class ReadOptions(_Frozen):
     never read as numbers, booleans or dates. `null_values` replaces the default spellings of "no value".
     """
 
-    format: Literal["csv", "parquet"] | None = None
+    format: FormatName | None = None
     delimiter: str | None = None
     encoding: str | None = None
     decimal: Literal[".", ","] | None = None
@@ -115,7 +118,7 @@ class Sniffed(_Frozen):
     """What the first bytes of a file say. `columns` is empty for Parquet unless the whole file was seen, since
     its schema stands at the end."""
 
-    format: Literal["csv", "parquet"]
+    format: FormatName
     delimiter: str | None = None
     encoding: str | None = None
     decimal: Literal[".", ","] | None = None
@@ -142,23 +145,49 @@ class RowLines:
         return row + int(self.offsets[run])
 
 
+class SourceFile(NamedTuple):
+    """A file to read; `name` is what it was sent under, a hint and how messages call it, never a path."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """The rows of a table that come from one of its files.
+
+    `position`: 1-based; `first_row`: 0-based in the table; `lines` is None for formats without lines.
+    """
+
+    position: int
+    name: str
+    first_row: int
+    lines: RowLines | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True)
 class RawTable:
-    """A whole file as canonical columns (String, Int64, Float64, Boolean, Date, Datetime[us]).
-
-    `lines` is None for Parquet, which has rows but no lines.
-    """
+    """One file or several as canonical columns (String, Int64, Float64, Boolean, Date, Datetime[us])."""
 
     frame: pl.DataFrame
     sniffed: Sniffed
     warnings: tuple[str, ...] = ()
-    lines: RowLines | None = field(default=None, repr=False)
+    files: tuple[FileRows, ...] = ()
 
     def line_of_row(self, row: int) -> int | None:
-        """Physical line on which 0-based `row` starts; None where the format has no lines."""
-        return None if self.lines is None else self.lines[row]
+        """Physical line, in its file, on which 0-based `row` starts; None where the format has no lines."""
+        file = self._file_of_row(row)
+        return None if file is None or file.lines is None else file.lines[row - file.first_row]
 
     def place_of_row(self, row: int) -> str:
-        """`line 8000` or, without lines, `row 7999`: how a message names the place."""
-        line = self.line_of_row(row)
-        return f"row {row + 1}" if line is None else f"line {line}"
+        """`line 8000` or, without lines, `row 7999`, with the file where there are several: how a message names
+        the place."""
+        line, file = self.line_of_row(row), self._file_of_row(row)
+        first_row = 0 if file is None else file.first_row
+        place = f"row {row - first_row + 1}" if line is None else f"line {line}"
+        if file is None or len(self.files) == 1:
+            return place
+        return f"{place} of file {file.position} ({file.name})"
+
+    def _file_of_row(self, row: int) -> FileRows | None:
+        return next((file for file in reversed(self.files) if file.first_row <= row), None)

@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from models.errors import TableFormatError
+from models.features.reading.file_columns import FileColumns
 from models.features.reading.names import check_column_names
-from models.features.reading.options import RawTable, ReadLimits, Sniffed
+from models.features.reading.options import ReadLimits, ReadOptions, Sniffed
 from models.features.reading.signatures import PARQUET_MAGIC
 from models.features.reading.text_types import DecimalMarks, TypedColumn, type_text_column
 
@@ -19,6 +20,25 @@ _DAMAGED = (
 )
 # polars' Rust side panics on some damaged files; that exception is no `Exception`.
 _READ_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
+
+
+class ParquetFile:
+    word = "Parquet"
+
+    def recognises(self, head: bytes, options: ReadOptions) -> bool:
+        """`PAR1` alone may open a CSV header; Parquet goes on with bytes that no text has, or ends with it."""
+        is_sure = options.format == "parquet" or b"\0" in head or head.endswith(PARQUET_MAGIC)
+        return head.startswith(PARQUET_MAGIC) and is_sure
+
+    def sniff(
+        self, head: bytes, filename: str, options: ReadOptions, limits: ReadLimits, *, is_whole_file: bool
+    ) -> Sniffed:
+        """The schema stands at the end of the file."""
+        columns = tuple(parquet_schema(head, limits)) if is_whole_file else ()
+        return Sniffed(format="parquet", columns=columns)
+
+    def read(self, path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> FileColumns:
+        return read_parquet(path, limits)
 
 
 def parquet_schema(source: Path | bytes, limits: ReadLimits) -> pl.Schema:
@@ -52,7 +72,7 @@ def parquet_schema(source: Path | bytes, limits: ReadLimits) -> pl.Schema:
     return schema
 
 
-def read_parquet(path: Path, limits: ReadLimits) -> RawTable:
+def read_parquet(path: Path, limits: ReadLimits) -> FileColumns:
     """Raises: TableFormatError, as `parquet_schema`, and header_only, too_many_rows, cell_too_long."""
     schema = parquet_schema(path, limits)
     try:
@@ -69,7 +89,7 @@ def read_parquet(path: Path, limits: ReadLimits) -> RawTable:
         columns.append(typed.series)
         warnings.extend(typed.warnings)
     sniffed = Sniffed(format="parquet", columns=tuple(schema))
-    return RawTable(frame=pl.DataFrame(columns), sniffed=sniffed, warnings=tuple(warnings))
+    return FileColumns(frame=pl.DataFrame(columns), sniffed=sniffed, warnings=tuple(warnings))
 
 
 def canonical_column(column: pl.Series) -> TypedColumn:

@@ -62,8 +62,14 @@ def refuse_other_formats(head: bytes) -> None:
 def refuse_binary_text(sample: bytes) -> None:
     """A text sample (not UTF-16) may hold tabs and line ends, no other control bytes worth speaking of.
 
-    Raises: TableFormatError not_a_table.
+    Raises: TableFormatError not_a_table, unsupported_encoding.
     """
+    if sample[1::2].count(0) > len(sample) // 5 or sample[0::2].count(0) > len(sample) // 5:
+        raise TableFormatError(
+            "The file looks like UTF-16 without a byte order mark, or is binary. If it is text, say "
+            '{"encoding": "utf-16-le"} in the reading options, or save it as UTF-8.',
+            code="unsupported_encoding",
+        )
     num_control = sum(sample.count(bytes((code,))) for code in range(32) if code not in (9, 10, 12, 13, 27))
     if num_control > max(2, len(sample) // 1000):
         raise TableFormatError(

@@ -1,19 +1,25 @@
-"""The two entrances: what the first MiB tells, and the whole file."""
+"""The two entrances: what the first MiB of a file tells, and whole files as one table."""
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+
+import polars as pl
 
 from models.errors import TableFormatError
-from models.features.reading.csv_file import HEAD_BYTES, inspect_head, read_csv
-from models.features.reading.options import RawTable, ReadLimits, ReadOptions, Sniffed
-from models.features.reading.parquet_file import parquet_schema, read_parquet
-from models.features.reading.signatures import PARQUET_MAGIC, refuse_binary_text, refuse_other_formats
+from models.features.reading.file_columns import FileColumns, check_same_columns, combined_column
+from models.features.reading.formats import FORMATS, format_of
+from models.features.reading.options import (
+    FileRows,
+    RawTable,
+    ReadLimits,
+    ReadOptions,
+    Sniffed,
+    SourceFile,
+)
 
-_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MAGIC_BYTES = 64 * 1024
 
 
 def sniff(
@@ -25,37 +31,84 @@ def sniff(
     duplicate_column, unknown_column, invalid_column_name, missing_header, second_header, unclosed_quote, unsupported_encoding,
     unsupported_format, unsupported_column_type, damaged_parquet.
     """
-    if _format(head, filename, options) == "csv":
-        head = head[:HEAD_BYTES] if not is_whole_file else head
-        sniffed = inspect_head(head, filename, options, limits, is_whole_file=is_whole_file).sniffed
+    reader = FORMATS[format_of(head, filename, options)]
+    sniffed = reader.sniff(head, filename, options, limits, is_whole_file=is_whole_file)
+    if sniffed.columns:
         _check_text_columns(options, sniffed.columns)
-        return sniffed
-    columns = tuple(parquet_schema(head, limits)) if is_whole_file else ()
-    if is_whole_file:
-        _check_text_columns(options, columns)
-    return Sniffed(format="parquet", columns=columns)
+    return sniffed
 
 
 def read_table(path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> RawTable:
-    """The whole file as canonical columns. `filename` is the name it was sent under, only a hint.
+    """One file; see `read_tables`. `filename` is the name it was sent under, only a hint."""
+    return read_tables([SourceFile(path, filename)], options, limits)
+
+
+def read_tables(
+    files: Sequence[SourceFile], options: ReadOptions, limits: ReadLimits, *, scratch: Path | None = None
+) -> RawTable:
+    """Whole files as canonical columns, rows in the order of `files`, columns in the order of the first.
+
+    Types are told over the rows of all files. The caps of `limits` hold for all files together. `scratch`: a
+    private folder for what is unpacked; by default one in the system's temporary folder.
 
     Raises: TableFormatError, as `sniff`, and header_only, ragged_row, stray_quote, nul_byte, cell_too_long,
-    invalid_encoding, too_many_rows, too_many_bytes, each with the line where there is one.
+    invalid_encoding, too_many_rows, too_many_bytes, files_differ; each with the line where there is one, and with
+    the position and name of the file where there are several.
     """
-    num_bytes = path.stat().st_size
+    num_bytes = sum(file.path.stat().st_size for file in files)
     if num_bytes > limits.max_bytes:
         raise TableFormatError(
-            f"A file has at most {limits.max_bytes:,} bytes; this one has {num_bytes:,}. Send Parquet, or a part of it.",
+            f"A table has at most {limits.max_bytes:,} bytes; this one has {num_bytes:,}. Send Parquet, or a part of it.",
             code="too_many_bytes", num_bytes=num_bytes,
         )  # fmt: skip
-    with path.open("rb") as file:
-        head = file.read(64 * 1024)
-    if _format(head, filename, options) == "csv":
-        table = read_csv(path, filename, options, limits)
-    else:
-        table = read_parquet(path, limits)
-    _check_text_columns(options, table.frame.columns)
-    return table
+    parts: list[FileColumns] = []
+    rows: list[FileRows] = []
+    num_rows = 0
+    for position, file in enumerate(files, start=1):
+        part = _read_one(file, position, options, limits, is_alone=len(files) == 1)
+        rows.append(FileRows(position, file.name, num_rows, part.lines))
+        parts.append(part)
+        num_rows += part.frame.height
+        if num_rows > limits.max_rows:
+            raise TableFormatError(
+                f"A table has at most {limits.max_rows:,} rows; these files have more. Send a part of them.",
+                code="too_many_rows", file=position,
+            )  # fmt: skip
+        check_same_columns((rows[0].name, parts[0].frame.columns), (file.name, part.frame.columns), position)
+    return _combined(parts, tuple(rows), options)
+
+
+def _read_one(
+    file: SourceFile, position: int, options: ReadOptions, limits: ReadLimits, *, is_alone: bool
+) -> FileColumns:
+    try:
+        with file.path.open("rb") as opened:
+            head = opened.read(_MAGIC_BYTES)
+        part = FORMATS[format_of(head, file.name, options)].read(file.path, file.name, options, limits)
+        _check_text_columns(options, part.frame.columns)
+    except TableFormatError as error:
+        if is_alone:
+            raise
+        raise TableFormatError(
+            f"File {position} ({file.name}): {error.message}",
+            code=error.code, **{**error.details, "file": position},
+        ) from error  # fmt: skip
+    return part
+
+
+def _combined(parts: list[FileColumns], rows: tuple[FileRows, ...], options: ReadOptions) -> RawTable:
+    columns: list[pl.Series] = []
+    sniffed = parts[0].sniffed
+    warnings = [
+        note if len(parts) == 1 else f"File {file.position} ({file.name}): {note}"
+        for part, file in zip(parts, rows, strict=True)
+        for note in part.warnings
+    ]
+    for name in parts[0].frame.columns:
+        column = combined_column(name, parts, keeps_text=name in options.text_columns)
+        columns.append(column.series)
+        warnings.extend(column.warnings)
+    return RawTable(frame=pl.DataFrame(columns), sniffed=sniffed, warnings=tuple(warnings), files=rows)
 
 
 def _check_text_columns(options: ReadOptions, columns: Sequence[str]) -> None:
@@ -66,36 +119,3 @@ def _check_text_columns(options: ReadOptions, columns: Sequence[str]) -> None:
             "case count.",
             code="unknown_column",
         )
-
-
-def _format(head: bytes, filename: str, options: ReadOptions) -> Literal["csv", "parquet"]:
-    """By content; the name only helps to say what is wrong."""
-    if not head:
-        raise TableFormatError(
-            "The file is empty (0 bytes). Check that it was written out.", code="empty_file"
-        )
-    if head.startswith(PARQUET_MAGIC) and (
-        options.format == "parquet" or b"\0" in head or head.endswith(PARQUET_MAGIC)
-    ):
-        if options.format == "csv":
-            raise TableFormatError(
-                "The file is Parquet, but the reading options say CSV. Leave the format out.",
-                code="unsupported_format",
-            )
-        return "parquet"
-    if options.format == "parquet" or filename.lower().endswith((".parquet", ".pq")):
-        raise TableFormatError(
-            "The file is named or declared Parquet but does not start like it (PAR1): it is damaged or another format.",
-            code="damaged_parquet",
-        )
-    refuse_other_formats(head)
-    if not head.startswith(_UTF16_BOMS) and not (options.encoding or "").startswith("utf-16"):
-        sample = head[: 64 * 1024]
-        if sample[1::2].count(0) > len(sample) // 5 or sample[0::2].count(0) > len(sample) // 5:
-            raise TableFormatError(
-                "The file looks like UTF-16 without a byte order mark, or is binary. If it is text, say "
-                '{"encoding": "utf-16-le"} in the reading options, or save it as UTF-8.',
-                code="unsupported_encoding",
-            )
-        refuse_binary_text(sample)
-    return "csv"

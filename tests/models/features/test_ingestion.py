@@ -11,7 +11,7 @@ import pytest
 from models.errors import BundleError, InputError, Interrupted
 from models.features import snapshot
 from models.features.ingestion import IngestReport, IngestSpec, ingest
-from models.features.reading import ReadLimits, ReadOptions, read_table
+from models.features.reading import ReadLimits, ReadOptions, SourceFile, read_table
 from models.features.schema import ColumnKind, TableSchema
 from models.features.snapshot import KeyIndex, Snapshot
 from models.progress import never_stop, no_progress
@@ -27,7 +27,8 @@ def _ingest(tmp_path: Path, text: str = _TEXT, **said: object) -> IngestReport:
     path = tmp_path / "upload"
     path.write_text(text, encoding="utf-8")
     spec = IngestSpec.model_validate(said)
-    return ingest(path, "t.csv", spec, tmp_path / "out", progress=no_progress, should_stop=never_stop)
+    files = [SourceFile(path, "t.csv")]
+    return ingest(files, spec, tmp_path / "out", progress=no_progress, should_stop=never_stop)
 
 
 def test__ingest__table_with_roles__is_stored_keyed_and_split(tmp_path: Path) -> None:
@@ -122,8 +123,7 @@ def test__ingest__asked_to_stop__stops_between_steps_and_writes_nothing(tmp_path
 
     with pytest.raises(Interrupted):
         ingest(
-            path,
-            "t.csv",
+            [SourceFile(path, "t.csv")],
             IngestSpec(),
             tmp_path / "out",
             progress=progress,
