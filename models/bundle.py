@@ -14,18 +14,23 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from models.encoders import Encoder, EncoderConfig
+from models.encoders.column_guesses import ColumnGuesses
 from models.encoders.row_features import LAYOUT_VERSION, RowFeatures
 from models.errors import BundleError, EncoderError
 from models.features.codec import Codec, Codes
 from models.features.schema import TableSchema
+from models.layers.column_outputs import ColumnOutputs
 
-FORMAT_VERSION = 1
-READABLE_FORMATS = (1,)
+FORMAT_VERSION = 2  # format 1 had no derived columns and kept no outputs of objectives
+READABLE_FORMATS = (1, 2)
 MAX_REFERENCE_ROWS = 2_000
 
 MANIFEST_FILE = "encoder.json"
 WEIGHTS_FILE = "weights.safetensors"
 REFERENCE_FILE = "reference.safetensors"
+OBJECTIVES_FILE = "objectives.safetensors"  # optional: outputs of masked columns
+
+_MASKED_COLUMNS = "masked_columns."
 
 _CONFIG: TypeAdapter[EncoderConfig] = TypeAdapter(EncoderConfig)
 
@@ -34,6 +39,7 @@ class EncoderBundle:
     """An immutable encoder version: codec, architecture, weights, schema, report and a fixed unlabelled sample.
 
     `reference_codes` are at most 2,000 training rows; heads take the statistics that standardise features from them.
+    `column_outputs`, where the encoder was pretrained with masked columns, guess hidden columns: see `column_guesses`.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class EncoderBundle:
         schema: TableSchema,
         report: Mapping[str, Any],
         reference_codes: Codes,
+        column_outputs: ColumnOutputs | None = None,
         layout_version: int = LAYOUT_VERSION,
     ) -> None:
         self.codec = codec
@@ -55,12 +62,19 @@ class EncoderBundle:
         self.reference_codes = reference_codes
         self.layout_version = layout_version
         self.row_features = RowFeatures(codec, self.encoder, layout_version)
+        self.column_outputs = column_outputs
+        self.column_guesses: ColumnGuesses | None = None
+        if column_outputs is not None:
+            column_outputs.eval().requires_grad_(False)
+            self.column_guesses = ColumnGuesses(codec, self.encoder, column_outputs)
 
     @property
     def num_bytes(self) -> int:
         """Memory held by weights and reference rows, for cache budgets."""
         tensors = [*self.encoder.parameters(), *self.encoder.buffers()]
         tensors += [self.reference_codes.index, self.reference_codes.fraction]
+        if self.column_outputs is not None:
+            tensors += self.column_outputs.parameters()
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def to_files(self) -> dict[str, bytes]:
@@ -71,6 +85,11 @@ class EncoderBundle:
             "fraction": self.reference_codes.fraction.contiguous(),
         }
         files = {WEIGHTS_FILE: save_tensors(weights), REFERENCE_FILE: save_tensors(reference)}
+        if self.column_outputs is not None:
+            outputs = self.column_outputs.state_dict(prefix=_MASKED_COLUMNS)
+            files[OBJECTIVES_FILE] = save_tensors(
+                {name: tensor.cpu().contiguous() for name, tensor in outputs.items()}
+            )
         manifest = {
             "format": FORMAT_VERSION,
             "layout": self.layout_version,
@@ -102,6 +121,7 @@ class EncoderBundle:
             encoder = config.build(codec, generator=torch.Generator())
             encoder.load_state_dict(load_tensors(files[WEIGHTS_FILE]))
             reference = _read_reference(files[REFERENCE_FILE], codec)
+            outputs = _read_outputs(files, manifest, codec, encoder.d_model)
             return cls(
                 codec=codec,
                 config=config,
@@ -109,6 +129,7 @@ class EncoderBundle:
                 schema=schema,
                 report=manifest["report"],
                 reference_codes=reference,
+                column_outputs=outputs,
                 layout_version=manifest["layout"],
             )
         except (
@@ -152,6 +173,19 @@ def _verify(name: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) 
         )
 
 
+def _read_outputs(
+    files: Mapping[str, bytes], manifest: Mapping[str, Any], codec: Codec, d_model: int
+) -> ColumnOutputs | None:
+    """The outputs of masked columns; None where the manifest lists none."""
+    if OBJECTIVES_FILE not in manifest["sha256"]:
+        return None
+    _verify(OBJECTIVES_FILE, files, manifest)
+    outputs = ColumnOutputs(codec, d_model, generator=torch.Generator())
+    stored = load_tensors(files[OBJECTIVES_FILE])
+    outputs.load_state_dict({name.removeprefix(_MASKED_COLUMNS): tensor for name, tensor in stored.items()})
+    return outputs
+
+
 def _read_reference(content: bytes, codec: Codec) -> Codes:
     tensors = load_tensors(content)
     index, fraction = tensors["index"], tensors["fraction"]
@@ -160,4 +194,4 @@ def _read_reference(content: bytes, codec: Codec) -> Codes:
     upper = torch.cat([codec.offsets[1:], torch.tensor([codec.num_embeddings])])
     if bool(((index < codec.offsets) | (index >= upper)).any()):
         raise ValueError("reference rows point outside the packed table")
-    return Codes(index, fraction, codec.names, codec.offsets)
+    return Codes(index, fraction, codec.names, codec.offsets, codec.source_of)

@@ -16,15 +16,14 @@ from dataclasses import dataclass
 
 import polars as pl
 import torch
-from torch.nn import functional
 
 from models.bundle import EncoderBundle
 from models.errors import BundleError
 from models.features.codec import Codes
 from models.heads.prediction import FittedHead, HeadPrediction
+from models.layers.linear import PAD, padded_product
 from models.training.fingerprint import encoder_fingerprint
 
-PAD = 16
 CHUNK_ROWS = 4_096  # bounds the memory of row features: 4,096 rows of 4,608 features are 72 MiB
 MAX_STACKS = 64
 
@@ -132,12 +131,3 @@ class Predictor:
             spans.append((start, stop))
             start = stop
         return _Stack(heads, weight, bias, tuple(spans))
-
-
-def padded_product(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """`features` [B, F] times `weight` [O, F] plus `bias` [O], rows padded to a multiple of 16; O must be one."""
-    num_rows = len(features)
-    missing = -num_rows % PAD
-    if missing:
-        features = functional.pad(features, (0, 0, 0, missing))
-    return functional.linear(features, weight, bias)[:num_rows]

@@ -1,26 +1,33 @@
-"""What every encoder is. `B` rows, `C'` present columns, `D` width, `M` latents."""
+"""What every encoder is. `B` rows, `C'` present columns, `D` width, `M` summary tokens."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import nn
 
 from models.features.codec import Codec
+from models.features.schema import TableSchema
 
 
 class Encoded(NamedTuple):
     """What an encoder makes of rows.
 
-    Shape: `cls` float32 [B, D]; `tokens` float32 [B, C', D]; `latents` float32 [B, M, D] where the architecture
-    summarises a wide table, else None.
+    Shape: `cls` float32 [B, D]; `tokens` float32 [B, C', D], one per present column; `summary` float32 [B, M, D], what
+    stands for the columns in row features where that is not the tokens themselves (wide tables, say), else None.
     """
 
     cls: torch.Tensor
     tokens: torch.Tensor
-    latents: torch.Tensor | None
+    summary: torch.Tensor | None
+
+    @property
+    def context(self) -> torch.Tensor:
+        """What stands for the columns in row features, float32 [B, `num_context_tokens`, D]."""
+        return self.tokens if self.summary is None else self.summary
 
 
 class Encoder(nn.Module, ABC):
@@ -30,6 +37,8 @@ class Encoder(nn.Module, ABC):
     """
 
     d_model: int
+    min_rows: int = 2
+    """Passes of fewer rows are padded: below, matrix kernels take other paths and the last bits change."""
 
     @abstractmethod
     def forward(
@@ -42,8 +51,8 @@ class Encoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def num_context_tokens(self, num_columns: int) -> int:
-        """How many tokens stand for `num_columns` present columns in row features: C', or M for latents."""
+    def num_context_tokens(self, columns: Sequence[int]) -> int:
+        """How many tokens stand for the present columns, at these positions, in row features."""
 
     @abstractmethod
     def freeze(self) -> Encoder:
@@ -54,6 +63,13 @@ class EncoderBuilder(Protocol):
     """An encoder's configuration: validated, serialisable, and able to build the module."""
 
     kind: str
+
+    def check_schema(self, schema: TableSchema) -> None:
+        """Refuse what the kinds of the columns alone rule out.
+
+        Raises:
+            EncoderError: the architecture cannot fit the table.
+        """
 
     def build(self, codec: Codec, *, generator: torch.Generator) -> Encoder:
         """A freshly initialised encoder.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional
 from models.encoders.base import Encoded, Encoder
 from models.errors import EncoderError
 from models.features.codec import Codec
+from models.features.schema import TableSchema
 from models.layers.blocks import LatentAttentionBlock, SelfAttentionBlock
 from models.layers.packed_embedding import PackedEmbedding
 
@@ -51,6 +53,9 @@ class ColumnTransformerConfig(BaseModel):
             )
         return self
 
+    def check_schema(self, schema: TableSchema) -> None:
+        """Any table with a feature fits; that it has one is the caller's question."""
+
     def build(self, codec: Codec, *, generator: torch.Generator) -> Encoder:
         """A freshly initialised encoder for the codec's columns.
 
@@ -71,7 +76,7 @@ class ColumnTransformer(Encoder):
     identity is added, not concatenated: each column's values have their own embedding rows already.
 
     Shape: codes_index int [B, C'], codes_fraction float32 [B, C'], columns int64 [C'] -> cls float32 [B, D],
-    tokens float32 [B, C', D], latents float32 [B, M, D] or None.
+    tokens float32 [B, C', D], summary float32 [B, M, D] (the latents of wide tables) or None.
 
     Example:
         >>> import polars as pl
@@ -131,11 +136,11 @@ class ColumnTransformer(Encoder):
                 tokens, latents = block(tokens, latents)
             latents = self.latent_norm(latents)
         tokens = self.norm(tokens)
-        return Encoded(cls=tokens[:, 0], tokens=tokens[:, 1:], latents=latents)
+        return Encoded(cls=tokens[:, 0], tokens=tokens[:, 1:], summary=latents)
 
-    def num_context_tokens(self, num_columns: int) -> int:
+    def num_context_tokens(self, columns: Sequence[int]) -> int:
         """C' column tokens, or M latents whatever the number of columns."""
-        return num_columns if self.latents is None else self.latents.shape[0]
+        return len(columns) if self.latents is None else self.latents.shape[0]
 
     def freeze(self) -> Encoder:
         """Inference only from here on."""

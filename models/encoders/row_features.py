@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from models.encoders.base import Encoder
+from models.encoders.padded_pass import chunk_rows, encode_padded
 from models.encoders.raw_features import RawFeatures
 from models.errors import BundleError
 from models.features.codec import Codec, Codes
@@ -20,13 +21,6 @@ from models.features.codec import Codec, Codes
 LAYOUT_VERSION = 1
 READABLE_LAYOUTS = (1,)
 
-# Rows go through the encoder in chunks of about this many tokens: large enough for the matrix products, small enough
-# for the caches (measured, 17 columns, d=32: 4,096 to 16,384 tokens within 5 % of each other).
-CHUNK_TOKENS = 8_192
-# Below these, the matrix kernels take other paths for one row than for many and the last bits change (DESIGN §5
-# asks for 4 tokens; measured equal from there on, 1 to 4 threads).
-MIN_CHUNK_ROWS = 2
-MIN_CHUNK_TOKENS = 16
 MAX_CACHED_VIEWS = 64
 
 View = tuple[str, ...]
@@ -43,7 +37,7 @@ class _ViewLayout:
 class RowFeatures:
     """Features of rows under a view; absent columns are left out as tokens, as attention keys and as raw features.
 
-    Layout version 1: contextual tokens of the present columns, flattened [C'·D] (latents [M·D] for wide tables) |
+    Layout version 1: contextual tokens of the present columns, flattened [C'·D] (or the encoder's summary [M·D]) |
     CLS [D] | raw features.
 
     Shape: codes of B rows -> float32 [B, F(view)].
@@ -101,7 +95,7 @@ class RowFeatures:
         features = torch.empty(len(codes), layout.width)
         num_learned = layout.width - layout.raw.width
         columns = layout.raw.columns
-        chunk = max(MIN_CHUNK_ROWS, CHUNK_TOKENS // (columns.numel() + 1))
+        chunk = chunk_rows(self.encoder, columns.numel())
         for start in range(0, len(codes), chunk):
             rows = slice(start, min(start + chunk, len(codes)))
             part = codes.select_rows(rows)
@@ -111,18 +105,10 @@ class RowFeatures:
 
     def _learned(self, codes: Codes, columns: torch.Tensor) -> torch.Tensor:
         """Contextual tokens and CLS of one chunk, float32 [B, C'·D + D]."""
-        num_rows = len(codes)
-        num_padded = max(num_rows, MIN_CHUNK_ROWS, -(-MIN_CHUNK_TOKENS // (columns.numel() + 1)))
         index = codes.index.index_select(1, columns)
         fraction = codes.fraction.index_select(1, columns)
-        if num_padded > num_rows:
-            repeated = torch.arange(num_padded).clamp_(max=num_rows - 1)
-            index, fraction = index.index_select(0, repeated), fraction.index_select(0, repeated)
-        device = next(self.encoder.parameters()).device
-        encoded = self.encoder(index.to(device), fraction.to(device), columns.to(device))
-        context = encoded.tokens if encoded.latents is None else encoded.latents
-        learned = torch.cat([context.flatten(1), encoded.cls], dim=1)
-        return learned[:num_rows].cpu()
+        encoded = encode_padded(self.encoder, index, fraction, columns)
+        return torch.cat([encoded.context.flatten(1), encoded.cls], dim=1)
 
     def _layout(self, view: View) -> _ViewLayout:
         """The view's layout, kept for the most recently used views; safe from several threads."""
@@ -132,9 +118,9 @@ class RowFeatures:
                 self._layouts.move_to_end(view)
                 return cached
         absent = frozenset(view)
-        present = tuple(i for i, name in enumerate(self.codec.names) if name not in absent)
+        present = tuple(i for i, source in enumerate(self.codec.source_of) if source not in absent)
         raw = RawFeatures(self.codec, present)
-        num_context = self.encoder.num_context_tokens(len(present))
+        num_context = self.encoder.num_context_tokens(present)
         layout = _ViewLayout(raw, num_context, (num_context + 1) * self.encoder.d_model + raw.width)
         with self._lock:
             self._layouts[view] = layout

@@ -86,6 +86,17 @@ class ColumnOutputs(nn.Module):
                 found[place] = functional.log_softmax(column_logits[:, finite], dim=-1)
         return [found[place] for place in range(len(columns))]
 
+    def product_of(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight [classes, D] and bias [classes] of one column: its logits of missing, unknown, then its values."""
+        for number, members in enumerate(self.buckets):
+            if position in members:
+                row = members.index(position)
+                padding: torch.Tensor = getattr(self, f"padding_{number}")
+                used = ~torch.isinf(padding[row])
+                weight = self.weights[number][row].view(-1, self.d_model)
+                return weight[used].detach(), self.biases[number][row][used].detach()
+        raise IndexError(f"there are outputs for {sum(map(len, self.buckets))} columns, not for {position}")
+
     def _bucket_logits(
         self, hidden: torch.Tensor, columns: Sequence[int]
     ) -> list[tuple[list[int], torch.Tensor]]:

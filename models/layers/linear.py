@@ -1,9 +1,14 @@
-"""Linear layers initialised from a generator that is passed in."""
+"""Linear layers initialised from a generator that is passed in, and products whose rows do not depend on company."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+PAD = 16
+"""Products padded to multiples of this in rows and outputs give a row the same bits in any company: a smaller product
+takes other kernels with other summation orders (measured, RESEARCH)."""
 
 
 class _BareLinear(nn.Linear):
@@ -21,3 +26,12 @@ def make_linear(d_in: int, d_out: int, *, generator: torch.Generator) -> nn.Line
         layer.weight.normal_(std=d_in**-0.5, generator=generator)
         layer.bias.zero_()
     return layer
+
+
+def padded_product(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """`features` [B, F] times `weight` [O, F] plus `bias` [O], rows padded to a multiple of 16; O must be one."""
+    num_rows = len(features)
+    missing = -num_rows % PAD
+    if missing:
+        features = functional.pad(features, (0, 0, 0, missing))
+    return functional.linear(features, weight, bias)[:num_rows]

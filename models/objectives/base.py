@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from models.encoders import Encoder
 from models.features.codec import Codec, Codes
+from models.layers.column_outputs import ColumnOutputs
 
 
 class Objective(nn.Module, ABC):
@@ -18,6 +19,9 @@ class Objective(nn.Module, ABC):
     The encoder is an argument, not a part: several objectives train one encoder. Random draws come from the
     generator passed in, on the CPU, whatever the device.
     """
+
+    column_outputs: ColumnOutputs | None = None
+    """Classifiers of hidden columns, which an encoder keeps for prediction; None where the objective has none."""
 
     @abstractmethod
     def loss(
@@ -36,6 +40,12 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def held_out_loss(self, encoder: Encoder, codes: Codes, *, seed: int) -> float:
         """Mean loss in nats on held-out rows; the same draws for the same seed, so values can be compared."""
+
+    @abstractmethod
+    def column_report(
+        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int
+    ) -> dict[str, dict[str, Any]]:
+        """What it learned about each column, by name, measured on held-out rows; JSON without NaN."""
 
 
 class ObjectiveBuilder(Protocol):

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from functools import partial
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,6 +18,7 @@ from models.features.codec import Codec, Codes, SpecialCode
 from models.layers.column_outputs import ColumnOutputs
 from models.objectives.base import Objective
 from models.objectives.corruption import Folding, draw_present_columns, swap_cells
+from models.objectives.predictability import column_predictability
 
 EVALUATION_TOKENS = 16_384  # per forward pass without gradients
 
@@ -71,7 +73,7 @@ class MaskedColumns(Objective):
         self.offsets = codec.offsets
         self.source_index = codec.source_index
         self.folding = Folding(codec)
-        self.outputs = ColumnOutputs(codec, d_model, generator=generator)
+        self.outputs = self.column_outputs = ColumnOutputs(codec, d_model, generator=generator)
 
     def loss(
         self,
@@ -127,13 +129,12 @@ class MaskedColumns(Objective):
 
     @torch.no_grad()
     def guess(self, encoder: Encoder, codes: Codes, hidden: Sequence[int]) -> list[torch.Tensor]:
-        """Hide the columns at the positions `hidden` in every row and guess them from the others.
+        """Hide the columns at the positions `hidden`, with their sources, in every row; guess them from the others.
 
         Returns: per hidden column, log-probabilities float32 [B, classes]: missing, unknown, then its values.
         """
         columns = torch.arange(self.num_columns)
-        mask = torch.zeros(self.num_columns, dtype=torch.bool)
-        mask[list(hidden)] = True
+        mask = torch.isin(self.source_index, self.source_index[list(hidden)])
         device = next(encoder.parameters()).device
         parts: list[list[torch.Tensor]] = []
         chunk = max(16, EVALUATION_TOKENS // (self.num_columns + 1))
@@ -144,6 +145,13 @@ class MaskedColumns(Objective):
             tokens = encoded.tokens[:, list(hidden)].transpose(0, 1)
             parts.append([found.cpu() for found in self.outputs.log_probabilities(tokens, list(hidden))])
         return [torch.cat([part[i] for part in parts]) for i in range(len(hidden))]
+
+    def column_report(
+        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int
+    ) -> dict[str, dict[str, Any]]:
+        """How well the other columns predict each; nothing is drawn."""
+        del seed
+        return column_predictability(partial(self.guess, encoder), codec, codes)
 
     def _losses(
         self,

@@ -24,10 +24,9 @@ from models.encoders import EncoderConfig
 from models.errors import EncoderError, Interrupted
 from models.features.codec import Codec, Codes
 from models.features.schema import SPLIT_COLUMN, TableSchema
-from models.objectives import MaskedColumns, ObjectiveConfig
+from models.objectives import ObjectiveConfig, check_objectives
 from models.progress import Progress, ShouldStop
 from models.training.checkpoint import Checkpoint, CheckpointStore
-from models.training.predictability import column_predictability
 from models.training.pretraining_plan import (
     PATIENCE,
     PretrainingData,
@@ -39,7 +38,7 @@ from models.training.pretraining_plan import (
 from models.training.pretraining_run import PretrainingRun
 
 CPU = torch.device("cpu")
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 CHECKPOINT_EVERY_S = 15.0
 PROGRESS_EVERY_S = 0.5
 
@@ -100,12 +99,13 @@ def pretrain(
         num_steps: a fixed number of steps instead of the probe's.
 
     Raises:
-        EncoderError: no encodable column (`no_encoded_columns`), no training row (`no_training_rows`), no objective
-            (`no_objectives`), or training diverged (`diverged`).
+        EncoderError: no encodable column (`no_encoded_columns`), none that the architecture is for
+            (`no_categorical_columns`), no training row (`no_training_rows`), no objective (`no_objectives`) or two of a
+            kind (`duplicate_objective`), or training diverged (`diverged`).
         Interrupted: `should_stop()` was true; a checkpoint is written where there is a folder for it.
     """
-    if not objectives:
-        raise EncoderError("Pretraining needs at least one objective; none was given.", code="no_objectives")
+    check_objectives(objectives)
+    architecture.check_schema(schema)
     clock = _Clock()
     progress(0, 0, "reading columns")
     train = frame.filter(pl.col(SPLIT_COLUMN) == "train") if SPLIT_COLUMN in frame.columns else frame
@@ -138,8 +138,7 @@ def pretrain(
     run = session.run
     run.restore_best()
     run.module.eval()
-    columns = _column_report(run, codec, data)
-    report = session.report(data, device) | {"columns": columns}
+    report = session.report(data, device) | run.column_report(codec)
     return EncoderBundle(
         codec=codec,
         config=architecture,
@@ -147,6 +146,7 @@ def pretrain(
         schema=schema,
         report=report,
         reference_codes=_reference(codes, seed),
+        column_outputs=run.column_outputs(),
     )
 
 
@@ -250,6 +250,7 @@ class _Session:
             "rows_per_second": round(rows / max(self._step_seconds, 1e-9)),
             "num_resumes": self._num_resumes,
             "held_out_loss": {"before": round(run.curve[0][1], 4), "after": round(run.best_loss, 4)},
+            "objectives": run.objective_report(),
             "curve": [{"step": step, "held_out_loss": round(loss, 4)} for step, loss in run.curve],
             "device": device.type,
             "warnings": list(self.warnings),
@@ -340,13 +341,6 @@ def _fingerprint(
     digest.update(codes.index.numpy().tobytes())
     digest.update(codes.fraction.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _column_report(run: PretrainingRun, codec: Codec, data: PretrainingData) -> dict[str, dict[str, Any]]:
-    for objective in run.objectives:
-        if isinstance(objective, MaskedColumns):
-            return column_predictability(objective, run.encoder, codec, data.held_out)
-    return {}
 
 
 def _reference(codes: Codes, seed: int) -> Codes:

@@ -14,12 +14,18 @@ from torch import nn
 
 from models.encoders import Encoder, EncoderConfig
 from models.features.codec import Codec
+from models.layers.column_outputs import ColumnOutputs
 from models.objectives import Objective, ObjectiveConfig
 from models.training.adamw import FlatAdamW
 from models.training.checkpoint import Checkpoint, flatten, unflatten
 from models.training.pretraining_plan import PretrainingData, learning_rate
 
 MASK_SEED_OFFSET = 1  # held-out masks and held-out rows come from different seeds
+NO_OUTPUTS_NOTE = (
+    "Without masked_columns nothing guesses hidden columns: there is no share of each column that the others explain, "
+    "and no zero_shot head. detection_auc is how well another row's value is told from the own one (0.5 is chance)."
+)
+MIN_FIRST_LOSS = 1e-3  # nats; below, there is nothing to learn (all columns constant, say)
 
 
 class PretrainingRun:
@@ -38,23 +44,36 @@ class PretrainingRun:
     ) -> None:
         self.data = data
         self.batch_rows = batch_rows
-        self.seed = seed
+        self.held_out_seed = seed + MASK_SEED_OFFSET
         self.generator = torch.Generator().manual_seed(seed)
         self.encoder: Encoder = architecture.build(codec, generator=self.generator).to(device)
         self.objectives: list[Objective] = [
             config.build(codec, self.encoder, generator=self.generator).to(device) for config in objectives
         ]
         self.module = nn.ModuleDict({"encoder": self.encoder, "objectives": nn.ModuleList(self.objectives)})
+        self.kinds = [config.kind for config in objectives]
         self.optimizer = FlatAdamW(*_decayed_and_others(self.module))
         self.step = 0
         self.recent_loss = 0.0
         self.best_loss = float("inf")
         self.best_step = 0
         self.best: dict[str, torch.Tensor] = {}
+        self.first_losses: list[float] = []  # held-out, per objective, of untrained weights, in nats
+        self.best_losses: list[float] = []
         self.curve: list[tuple[int, float]] = []  # (step, held-out loss)
         self._epoch = -1
         self._epoch_state = self.generator.get_state()
         self._order = torch.empty(0, dtype=torch.int64)
+
+    @property
+    def loss_weights(self) -> list[float]:
+        """What each objective's loss counts: 1 for a single one, else 1 by its loss when nothing was learned.
+
+        So objectives whose losses are of different sizes (nats per hidden cell, nats per cell) weigh alike.
+        """
+        if len(self.objectives) == 1 or not self.first_losses:
+            return [1.0] * len(self.objectives)
+        return [1.0 / max(loss, MIN_FIRST_LOSS) for loss in self.first_losses]
 
     @property
     def batches_per_epoch(self) -> int:
@@ -65,8 +84,8 @@ class PretrainingRun:
         batch = self.data.codes.select_rows(self._next_rows())
         loss = torch.stack(
             [
-                objective.loss(self.encoder, batch.index, batch.fraction, generator=self.generator)
-                for objective in self.objectives
+                objective.loss(self.encoder, batch.index, batch.fraction, generator=self.generator) * weight
+                for objective, weight in zip(self.objectives, self.loss_weights, strict=True)
             ]
         ).sum()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -75,17 +94,22 @@ class PretrainingRun:
         self.step += 1
 
     def evaluate(self) -> float:
-        """Held-out loss in nats per hidden cell, at the same masks every time; keeps the best weights."""
+        """Held-out loss at the same draws every time; keeps the best weights.
+
+        In nats per cell of a single objective; of several, the sum of their weighted losses (see `loss_weights`).
+        """
         self.module.eval()
         losses = [
-            objective.held_out_loss(self.encoder, self.data.held_out, seed=self.seed + MASK_SEED_OFFSET)
+            objective.held_out_loss(self.encoder, self.data.held_out, seed=self.held_out_seed)
             for objective in self.objectives
         ]
         self.module.train()
-        loss = sum(losses)
+        if not self.first_losses:
+            self.first_losses = losses
+        loss = sum(weight * found for weight, found in zip(self.loss_weights, losses, strict=True))
         self.curve.append((self.step, loss))
         if loss < self.best_loss:
-            self.best_loss, self.best_step = loss, self.step
+            self.best_loss, self.best_step, self.best_losses = loss, self.step, losses
             self.best = flatten("best", self.module.state_dict())
         return loss
 
@@ -97,6 +121,34 @@ class PretrainingRun:
         """Go back to the weights with the lowest held-out loss."""
         if self.best:
             self.module.load_state_dict(unflatten("best", self.best))
+
+    def column_outputs(self) -> ColumnOutputs | None:
+        """Classifiers of hidden columns, on the CPU, where an objective trained some."""
+        for objective in self.objectives:
+            if objective.column_outputs is not None:
+                return objective.column_outputs.cpu()
+        return None
+
+    def objective_report(self) -> dict[str, dict[str, float]]:
+        """Per objective its held-out loss in nats, before and after, and what it counted."""
+        best = self.best_losses or self.first_losses
+        parts = zip(self.kinds, self.first_losses, best, self.loss_weights, strict=True)
+        return {
+            kind: {"before": round(before, 4), "after": round(after, 4), "weight": round(weight, 4)}
+            for kind, before, after, weight in parts
+        }
+
+    def column_report(self, codec: Codec) -> dict[str, Any]:
+        """What each column is to the objectives, on held-out rows; `columns_note` where that leaves a question open."""
+        columns: dict[str, dict[str, Any]] = {column.name: {} for column in codec.columns}
+        for objective in self.objectives:
+            found = objective.column_report(self.encoder, codec, self.data.held_out, seed=self.held_out_seed)
+            for name, measures in found.items():
+                columns[name] |= measures
+        report: dict[str, Any] = {"columns": columns}
+        if all(objective.column_outputs is None for objective in self.objectives):
+            report["columns_note"] = NO_OUTPUTS_NOTE
+        return report
 
     def export(self) -> Checkpoint:
         """Everything that decides how the run goes on."""
@@ -110,6 +162,8 @@ class PretrainingRun:
             "batch_rows": self.batch_rows,
             "best_loss": self.best_loss if self.best else None,
             "best_step": self.best_step,
+            "first_losses": self.first_losses,
+            "best_losses": self.best_losses,
             "curve": self.curve,
             "recent_loss": self.recent_loss,
         }
@@ -123,6 +177,7 @@ class PretrainingRun:
         self.best = {name: tensor for name, tensor in tensors.items() if name.startswith("best/")}
         self.step, self.best_step = state["step"], state["best_step"]
         self.best_loss = float("inf") if state["best_loss"] is None else state["best_loss"]
+        self.first_losses, self.best_losses = list(state["first_losses"]), list(state["best_losses"])
         self.curve = [(step, loss) for step, loss in state["curve"]]
         self.recent_loss = state["recent_loss"]
         if state["epoch"] >= 0:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from models.encoders import ENCODERS, EncoderConfig
+from models.encoders import DEFAULT, ENCODERS, EncoderConfig
+from models.encoders.row_features import RowFeatures
+from models.errors import EncoderError
 from models.features.codec import Codec
 from tests.models.small_tables import MIXED_SCHEMA, mixed_frame, plain_table
 
@@ -16,6 +18,15 @@ CONFIGS = [pytest.param(config, id=config.model_fields["kind"].default) for conf
 
 def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(3)
+
+
+def _refusal(config: type[EncoderConfig], codec: Codec) -> EncoderError | None:
+    """What the architecture says of a table that it is not for."""
+    try:
+        config().build(codec, generator=_generator())
+    except EncoderError as error:
+        return error
+    return None
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -48,7 +59,16 @@ def test__encoder__any_mix_of_columns__shapes_and_finite(
 ) -> None:
     frame, schema = plain_table(*shape, num_rows=10)
     codec = Codec.fit(frame, schema)
+    refusal = _refusal(config, codec)
+    if refusal is not None:
+        assert config is not type(DEFAULT), "the default takes every table"
+        assert (shape[0], refusal.code) == (0, "no_categorical_columns")
+        assert DEFAULT.kind in refusal.message
+        with pytest.raises(EncoderError, match=DEFAULT.kind):
+            config().check_schema(schema)
+        return
     encoder = config().build(codec, generator=_generator()).freeze()
+    config().check_schema(schema)
     codes = codec.transform(frame)
     num_columns = sum(shape)
     for columns in (torch.arange(num_columns), torch.arange(0, num_columns, 2), torch.arange(0)):
@@ -56,8 +76,8 @@ def test__encoder__any_mix_of_columns__shapes_and_finite(
         encoded = encoder(index, fraction, columns)
         assert encoded.cls.shape == (10, encoder.d_model)
         assert encoded.tokens.shape == (10, len(columns), encoder.d_model)
-        context = encoded.tokens if encoded.latents is None else encoded.latents
-        assert context.shape[1] == encoder.num_context_tokens(len(columns))
+        context = encoded.context
+        assert context.shape[1] == encoder.num_context_tokens(columns.tolist())
         assert bool(encoded.cls.isfinite().all() and context.isfinite().all())
 
 
@@ -75,3 +95,40 @@ def test__encoder__one_row_changes__other_rows_keep_their_bits(config: type[Enco
     assert torch.equal(before.tokens[others], after.tokens[others])
     assert torch.equal(before.cls[others], after.cls[others])
     assert not torch.equal(before.tokens[7], after.tokens[7])
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("shape", [(1, 0), (1, 1), (5, 40), (20, 11), (40, 1)])
+def test__encoder__rows_alone_or_together_in_any_view__same_features_bitwise(
+    config: type[EncoderConfig], shape: tuple[int, int]
+) -> None:
+    frame, schema = plain_table(*shape, num_rows=80)
+    codec = Codec.fit(frame, schema)
+    row_features = RowFeatures(codec, config().build(codec, generator=_generator()).freeze())
+    codes = codec.transform(frame)
+    categorical = tuple(sorted(name for name in codec.names if name.startswith("c")))
+    continuous = tuple(sorted(name for name in codec.names if name.startswith("x")))
+    for view in ((), categorical, continuous, codec.names[:1], tuple(sorted(codec.names))):
+        whole = row_features.compute(codes, view)
+        assert whole.shape == (80, row_features.width(view))
+        assert len(row_features.names(view)) == row_features.width(view)
+        assert bool(whole.isfinite().all())
+        for size in (1, 2, 3, 15, 16, 17, 33):
+            for start in (0, 80 - size):
+                rows = slice(start, start + size)
+                part = row_features.compute(codes.select_rows(rows), view)
+                assert torch.equal(part, whole[rows]), f"{size} rows from {start} in a view of {len(view)}"
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test__encoder__absent_columns_change__features_keep_their_bits(config: type[EncoderConfig]) -> None:
+    frame = mixed_frame(30)
+    codec = Codec.fit(frame, MIXED_SCHEMA)
+    row_features = RowFeatures(codec, config().build(codec, generator=_generator()).freeze())
+    for name in codec.names:
+        others = codec.transform(frame.with_columns(frame[name].reverse()))
+        before = row_features.compute(codec.transform(frame), (name,))
+        assert torch.equal(row_features.compute(others, (name,)), before)
+        assert not torch.equal(
+            row_features.compute(others, ()), row_features.compute(codec.transform(frame), ())
+        )

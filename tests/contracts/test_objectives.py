@@ -61,7 +61,7 @@ def test__objective__a_few_steps__held_out_loss_falls(config: type[ObjectiveConf
     encoder, objective, codes = _built(config)
     optimizer = torch.optim.Adam([*encoder.parameters(), *objective.parameters()], lr=3e-3)
     before, generator = objective.held_out_loss(encoder, codes, seed=4), _generator()
-    for _ in range(25):
+    for _ in range(60):
         optimizer.zero_grad()
         objective.loss(encoder, codes.index, codes.fraction, generator=generator).backward()
         optimizer.step()

@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.bundle import MANIFEST_FILE, REFERENCE_FILE, WEIGHTS_FILE, EncoderBundle
+from models.bundle import (
+    FORMAT_VERSION,
+    MANIFEST_FILE,
+    OBJECTIVES_FILE,
+    REFERENCE_FILE,
+    WEIGHTS_FILE,
+    EncoderBundle,
+)
 from models.errors import BundleError
+from models.layers.column_outputs import ColumnOutputs
 from tests.models.golden.regenerate_encoder_v1 import EXPECTED_FILE, FOLDER, VIEWS, golden_rows
 from tests.models.small_tables import MIXED_SCHEMA, TINY, mixed_frame, untrained
 
@@ -90,7 +98,7 @@ def test__bundle__manifest_does_not_fit_the_weights__is_refused(
         EncoderBundle.from_files(files | {MANIFEST_FILE: json.dumps(manifest).encode()})
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, "1", None])
 def test__bundle__format_of_the_future__is_refused_by_number(bundle: EncoderBundle, version: object) -> None:
     files = bundle.to_files()
     manifest = json.loads(files[MANIFEST_FILE]) | {"format": version}
@@ -112,6 +120,65 @@ def test__golden_bundle__format_1__gives_the_committed_features(view: tuple[str,
     torch.testing.assert_close(features, torch.tensor(expected), atol=2e-5, rtol=1e-4)
 
 
-def test__golden_bundle__loaded_and_saved__same_bytes() -> None:
-    files = _golden_files(FOLDER)
-    assert EncoderBundle.from_files(files).to_files() == files
+def test__golden_bundle__format_1__has_no_column_guesses_and_is_saved_in_the_current_format() -> None:
+    loaded = EncoderBundle.from_files(_golden_files(FOLDER))
+    assert loaded.column_guesses is None
+    again = EncoderBundle.from_files(loaded.to_files())
+    assert json.loads(loaded.to_files()[MANIFEST_FILE])["format"] == FORMAT_VERSION
+    codes = loaded.codec.transform(golden_rows())
+    assert again.codec == loaded.codec
+    assert torch.equal(again.row_features.compute(codes, ()), loaded.row_features.compute(codes, ()))
+
+
+@pytest.fixture(scope="module")
+def guessing(bundle: EncoderBundle) -> EncoderBundle:
+    """The same encoder with outputs of masked columns."""
+    generator = torch.Generator().manual_seed(4)
+    outputs = ColumnOutputs(bundle.codec, bundle.encoder.d_model, generator=generator)
+    return EncoderBundle(
+        codec=bundle.codec,
+        config=bundle.config,
+        encoder=bundle.encoder,
+        schema=bundle.schema,
+        report=bundle.report,
+        reference_codes=bundle.reference_codes,
+        column_outputs=outputs,
+    )
+
+
+def test__bundle__with_column_outputs__saved_and_loaded_same_guesses_bitwise(
+    bundle: EncoderBundle, guessing: EncoderBundle
+) -> None:
+    files = guessing.to_files()
+    assert set(files) == {*bundle.to_files(), OBJECTIVES_FILE}
+    loaded = EncoderBundle.from_files(files)
+    assert loaded.to_files() == files
+    assert loaded.num_bytes == guessing.num_bytes > bundle.num_bytes
+    codes = loaded.codec.transform(mixed_frame(30, seed=9))
+    assert loaded.column_guesses is not None
+    assert guessing.column_guesses is not None
+    for one, other in zip(
+        loaded.column_guesses.compute(codes, ("noise",), ("colour", "price")),
+        guessing.column_guesses.compute(codes, ("noise",), ("colour", "price")),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "flip", "empty"])
+def test__bundle__column_outputs_damaged__is_refused(guessing: EncoderBundle, damage: str) -> None:
+    files = guessing.to_files()
+    content = files.pop(OBJECTIVES_FILE)
+    if damage != "gone":
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        files[OBJECTIVES_FILE] = {"cut": content[:-1], "flip": flipped, "empty": b""}[damage]
+    with pytest.raises(BundleError):
+        EncoderBundle.from_files(files)
+
+
+def test__bundle__column_outputs_nobody_listed__are_not_read(
+    bundle: EncoderBundle, guessing: EncoderBundle
+) -> None:
+    files = bundle.to_files() | {OBJECTIVES_FILE: guessing.to_files()[OBJECTIVES_FILE]}
+    assert EncoderBundle.from_files(files).column_guesses is None

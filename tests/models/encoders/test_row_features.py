@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from models.encoders import DEFAULT, ColumnTransformerConfig
-from models.encoders.row_features import CHUNK_TOKENS, RowFeatures
+from models.encoders.padded_pass import CHUNK_TOKENS
+from models.encoders.row_features import RowFeatures
 from models.errors import BundleError
 from tests.models.small_tables import MIXED_SCHEMA, TINY, Untrained, mixed_frame, plain_table, untrained
 

@@ -21,7 +21,7 @@ def wide() -> Untrained:
 def test__wide_table__default_sizes__mixes_columns_through_latents(wide: Untrained) -> None:
     blocks = [module for module in wide.encoder.modules() if isinstance(module, LatentAttentionBlock)]
     assert len(blocks) == 1
-    assert wide.encoder.num_context_tokens(600) == DEFAULT.num_latents
+    assert wide.encoder.num_context_tokens(range(600)) == DEFAULT.num_latents
 
 
 def test__wide_table__row_features__bounded_and_bitwise(wide: Untrained) -> None:

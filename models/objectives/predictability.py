@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from models.encoders import Encoder
 from models.features.codec import CategoricalColumn, Codec, Codes, ContinuousColumn
 from models.layers.column_outputs import FIRST_CLASS, NUM_EXTRA_CLASSES
-from models.objectives import MaskedColumns
+
+Guess = Callable[[Codes, Sequence[int]], list[torch.Tensor]]
+"""Hide columns in every row; per hidden column log-probabilities float32 [B, classes]: missing, unknown, its values."""
 
 # One forward pass per column over these rows; tables with more columns hide several distant columns at once, which
 # takes at most 1/64 of the context away.
@@ -24,9 +26,7 @@ MAX_TOKENS = 4_000_000  # through the encoder, over all passes: seconds
 
 
 @torch.no_grad()
-def column_predictability(
-    objective: MaskedColumns, encoder: Encoder, codec: Codec, held_out: Codes
-) -> dict[str, dict[str, Any]]:
+def column_predictability(guess: Guess, codec: Codec, held_out: Codes) -> dict[str, dict[str, Any]]:
     """Per column, measures on held-out rows when the whole column is hidden; JSON-serialisable.
 
     `log_loss` and `marginal_log_loss` in nats, the marginal being that of the training rows; `explained` is the share
@@ -40,10 +40,9 @@ def column_predictability(
     report: dict[str, dict[str, Any]] = {}
     for first in range(num_passes):
         hidden = list(range(first, len(codec.columns), num_passes))
-        guesses = objective.guess(encoder, codes, hidden)
-        for position, guess in zip(hidden, guesses, strict=True):
+        for position, guessed in zip(hidden, guess(codes, hidden), strict=True):
             column = codec.columns[position]
-            report[column.name] = _measure(column, guess, local[:, position] - FIRST_CLASS)
+            report[column.name] = _measure(column, guessed, local[:, position] - FIRST_CLASS)
     return {column.name: report[column.name] for column in codec.columns}
 
 
