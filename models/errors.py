@@ -16,17 +16,19 @@ lengths, lines, columns; never contents) and what to do next.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RootstockModelError(Exception):
     """Root of every error raised by `models`."""
 
     default_code = "model_error"
 
-    def __init__(self, message: str, *, code: str | None = None, **details: str | int | float | None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
-        self.details: dict[str, str | int | float | None] = details
+        self.details: dict[str, Any] = details  # plain JSON
 
 
 class InputError(RootstockModelError):

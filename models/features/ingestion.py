@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ from models.features.schema import (
     ColumnOverride,
     Role,
     SplitBy,
+    SplitRule,
     TableSchema,
 )
 from models.features.snapshot import PROFILE_FILE, ROWS_FILE, SCHEMA_FILE, write_rows
-from models.features.splits import assign_splits
+from models.features.split_report import split_report
+from models.features.splits import apply_rule, settle_rule
 from models.progress import Progress, never_stop, no_progress
 
 _STEPS = (
@@ -58,6 +60,7 @@ class IngestReport(BaseModel):
     num_rows: int
     profile: dict[str, Any]
     warnings: tuple[str, ...]
+    rule: SplitRule
 
 
 def ingest(
@@ -86,20 +89,48 @@ def ingest(
     begin(1)
     table, schema = _without_dropped(table, spec)
     begin(2)
-    frame = _with_row_ids(table, schema, spec)
+    frame = table.frame.with_columns(row_keys(table, schema))
+    rule = settle_rule(frame, schema, spec.split, spec.evaluation_fraction)
+    frame = with_row_ids(frame.with_columns(apply_rule(frame, schema, rule)), schema)
     begin(3)
-    profile = profile_table(frame, schema)
+    profile = profiled(frame, schema, rule, table.warnings)
     begin(4)
-    warnings = tuple(dict.fromkeys((*table.warnings, *profile["warnings"])))
-    profile["warnings"] = list(warnings)
+    store_snapshot(out, frame, schema, profile)
+    progress(len(_STEPS), len(_STEPS), "done")
+    return IngestReport(
+        table_schema=schema,
+        num_rows=frame.height,
+        profile=profile,
+        warnings=tuple(profile["warnings"]),
+        rule=rule,
+    )
+
+
+def with_row_ids(frame: pl.DataFrame, schema: TableSchema) -> pl.DataFrame:
+    """`frame` with its rows numbered, in the columns of a stored snapshot."""
+    row = pl.int_range(frame.height, eager=True, dtype=pl.Int64).alias(ROW_COLUMN)
+    return frame.with_columns(row).select(ROW_COLUMN, KEY_COLUMN, SPLIT_COLUMN, *schema.names)
+
+
+def profiled(
+    frame: pl.DataFrame, schema: TableSchema, rule: SplitRule, warnings: Iterable[str]
+) -> dict[str, Any]:
+    """The profile of a snapshot, with what its split came to; `warnings` of the reader come first."""
+    profile = profile_table(frame, schema)
+    split = split_report(frame, schema, rule)
+    profile["split"] = split
+    profile["warnings"] = list(dict.fromkeys((*warnings, *profile["warnings"], *split["warnings"])))
+    return profile
+
+
+def store_snapshot(out: Path, frame: pl.DataFrame, schema: TableSchema, profile: dict[str, Any]) -> None:
+    """The files of a snapshot into the folder `out`; `rows.parquet` comes last."""
     out.mkdir(parents=True, exist_ok=True)
     _write_text(out / SCHEMA_FILE, schema.model_dump_json())
     _write_text(out / PROFILE_FILE, json.dumps(profile, ensure_ascii=False, allow_nan=False))
     partial = out / f"{ROWS_FILE}.partial"
     write_rows(frame, partial)
     os.replace(partial, out / ROWS_FILE)
-    progress(len(_STEPS), len(_STEPS), "done")
-    return IngestReport(table_schema=schema, num_rows=frame.height, profile=profile, warnings=warnings)
 
 
 def _without_dropped(table: RawTable, spec: IngestSpec) -> tuple[RawTable, TableSchema]:
@@ -115,13 +146,6 @@ def _without_dropped(table: RawTable, spec: IngestSpec) -> tuple[RawTable, Table
         note for note in table.warnings if not any(f"Column {name!r}" in note for name in dropped)
     )
     return replace(table, frame=stored, warnings=warnings), schema
-
-
-def _with_row_ids(table: RawTable, schema: TableSchema, spec: IngestSpec) -> pl.DataFrame:
-    frame = table.frame.with_columns(row_keys(table, schema))
-    side = assign_splits(frame, schema, spec.split, spec.evaluation_fraction)
-    row = pl.int_range(frame.height, eager=True, dtype=pl.Int64).alias(ROW_COLUMN)
-    return frame.with_columns(row, side).select(ROW_COLUMN, KEY_COLUMN, SPLIT_COLUMN, *schema.names)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -113,7 +113,7 @@ def _column(column: pl.Series, override: ColumnOverride) -> ColumnSchema:
     inferred = infer_kind(column)
     storage = storage_type_of(column.dtype)
     if override.kind is not None:
-        _check_kind(column, storage, override.kind)
+        check_kind(column, storage, override.kind)
     return ColumnSchema(
         name=column.name,
         kind=override.kind or inferred.kind,
@@ -124,8 +124,8 @@ def _column(column: pl.Series, override: ColumnOverride) -> ColumnSchema:
     )  # fmt: skip
 
 
-def _check_kind(column: pl.Series, storage: StorageType, kind: ColumnKind) -> None:
-    """Whether the stored values can be read as `kind`."""
+def check_kind(column: pl.Series, storage: StorageType, kind: ColumnKind) -> None:
+    """Whether the stored values can be read as `kind`. Raises: SchemaError incompatible_kind."""
     fault: str | None = None
     if kind is ColumnKind.CONTINUOUS and storage not in ("integer", "float", "boolean"):
         fault = f"is stored as {storage}, since not every cell is a number"

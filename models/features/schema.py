@@ -7,9 +7,10 @@ dtypes cannot.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
 ROW_COLUMN = "_row"  # Int64, 0-based ordinal in the snapshot
 KEY_COLUMN = "_key"  # String, canonical text of the key; the ordinal's text where there is none
@@ -103,7 +104,34 @@ class TableSchema(_Frozen):
         return tuple(column for column in self.columns if column.role is role)
 
 
-class SplitBy(_Frozen):
-    """How rows are assigned to train or evaluation; `auto` is group, else key, else the raw row."""
+Moment = StrictStr | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+"""A point on a table's time axis: ISO 8601 text where the column holds dates or times, else a number."""
 
-    by: Literal["auto", "time"] = "auto"
+
+class SplitBy(_Frozen):
+    """How rows are assigned to train or evaluation, as the caller says it.
+
+    `auto` is group, else key, else the raw row. `cutoff`, of a split by time: rows at or after it evaluate.
+    """
+
+    by: Literal["auto", "time", "group", "key", "row"] = "auto"
+    cutoff: Moment | None = None
+
+    @model_validator(mode="after")
+    def _cutoff_is_of_time(self) -> Self:
+        if self.cutoff is not None and self.by != "time":
+            raise PydanticCustomError("cutoff_without_time", 'a cutoff goes with {{"by": "time"}}')
+        return self
+
+
+class SplitRule(_Frozen):
+    """The rule a table's rows are assigned by, settled at its first ingest and kept for later snapshots.
+
+    `cutoff` None: by another rule, or no time was known. `copies_together`: of a split by key, whether rows that
+    differ in their key alone share a side.
+    """
+
+    by: Literal["time", "group", "key", "row"]
+    cutoff: Moment | None = None
+    copies_together: bool = False
+    evaluation_fraction: float = Field(ge=0.0, le=0.5)
