@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from starlette.responses import HTMLResponse, Response
 
 from app.dependencies import authenticate
+from app.executors import Executor
 from app.routes import KEYED, KEYED_V1, PUBLIC
 from app.routes.edge.gate import Gate, GateRules
 from app.routes.edge.metrics import HttpMetrics
@@ -30,12 +31,13 @@ DESCRIPTION = (
 )
 
 
-def create_app(container: Container) -> FastAPI:
+def create_app(container: Container, executor: Executor | None = None) -> FastAPI:
     """The service on an open container; its threads run from the application's start to its stop.
 
-    The caller closes the container afterwards.
+    `executor`: one that the embedded worker is to use and to close. The caller closes the container afterwards.
     """
     app = routed_app()
+    app.state.executor = executor
     http_registry = CollectorRegistry()
     app.state.container = container
     app.state.http_registry = http_registry
@@ -97,7 +99,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     stop_worker = threading.Event()
     worker: threading.Thread | None = None
     if container.settings.embedded_worker:
-        embedded = Worker(container, num_slots=container.settings.worker_slots, niceness=EMBEDDED_NICENESS)
+        embedded = Worker(
+            container,
+            num_slots=container.settings.worker_slots,
+            niceness=EMBEDDED_NICENESS,
+            executor=app.state.executor,
+        )
         worker = threading.Thread(target=embedded.run, args=(stop_worker,), name="embedded-worker")
         worker.start()
     try:

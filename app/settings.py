@@ -32,6 +32,20 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _memory_bytes() -> int:
+    """Memory this process may use: that of its control group where one sets a limit, else the machine's."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in (
+        Path("/sys/fs/cgroup/memory.max"),
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    ):
+        try:
+            return min(total, int(file.read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return total
+
+
 class Settings(BaseSettings):
     """Frozen after start; below `app` nothing sees it, parts receive the values they need."""
 
@@ -59,6 +73,11 @@ class Settings(BaseSettings):
     worker_threads: int = Field(
         default_factory=lambda: max(1, _cores() - 1), ge=1
     )  # torch threads of one job
+    worker_kinds: CommaSeparated = ()  # kinds of jobs that workers take; all by default
+    worker_device: str = Field(
+        default="cpu", pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$"
+    )  # where weights are trained; `auto`: a GPU where there is one
+    job_memory_bytes: int = Field(default_factory=_memory_bytes, ge=1)  # what one job may take
     inference_threads: int = Field(default_factory=lambda: min(4, _cores()), ge=1)
     model_cache_bytes: int = Field(default=GIB, ge=0)
     row_cache_bytes: int = Field(default=GIB, ge=0)
@@ -73,12 +92,14 @@ class Settings(BaseSettings):
     max_json_depth: int = Field(default=16, ge=4)
     min_free_disk_bytes: int = Field(default=256 * MIB, ge=0)  # never filled by uploads
     max_labels_per_request: int = Field(default=100_000, ge=1)
+    max_labels_per_file: int = Field(default=1_000_000, ge=1)  # of a label file, which max_body_bytes bounds too
     max_rows_per_request: int = Field(default=10_000, ge=1)  # of one prediction request
     max_waiting_predictions: int = Field(default=64, ge=1)  # more are answered 503
     max_event_streams: int = Field(default=100, ge=1)  # open SSE streams of this process
     idempotency_ttl_s: float = Field(default=86_400.0, gt=0)
+    job_retention_s: float = Field(default=90 * 86_400.0, gt=0)  # of finished jobs and their events
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "worker_kinds", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from app.jobs import JOB_KINDS
 from app.schemas.principal import Principal
 from app.services.aliases import AliasService
 from app.services.api_keys import KeyService
+from app.services.capacity import Capacity
 from app.services.columns import ColumnService
 from app.services.encoders import EncoderService
 from app.services.event_tail import EventTail
@@ -26,7 +28,7 @@ from app.serving.metrics import ServingMetrics
 from app.serving.predictions import PredictionService
 from app.settings import Settings
 from storage import migrate
-from storage.artifacts import ArtifactStore
+from storage.artifacts import ArtifactStore, LocalStoreConfig
 from storage.engine import Database
 
 
@@ -44,6 +46,7 @@ class Container:
     catalog: Catalog
     predictions: PredictionService
     events: EventTail
+    capacity: Capacity
     housekeeper: Housekeeper
     tables: TableService
     columns: ColumnService
@@ -86,6 +89,20 @@ def _private_directory(path: Path) -> None:
     path.chmod(0o700)
 
 
+def _capacity(settings: Settings, *, is_working: bool) -> Capacity:
+    store = settings.artifacts
+    folders = [settings.scratch_dir] if is_working else []
+    if isinstance(store, LocalStoreConfig):
+        folders.append(store.root)
+    return Capacity(
+        folders,
+        min_free_bytes=settings.min_free_disk_bytes,
+        job_memory_bytes=settings.job_memory_bytes,
+        num_threads=settings.worker_threads,
+        is_working=is_working,
+    )
+
+
 def build_container(settings: Settings, *, with_serving: bool = True) -> Container:
     """Prepare the home folder, migrate the database, open everything; starts no thread.
 
@@ -115,6 +132,7 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
         max_waiting=settings.max_waiting_predictions,
         metrics=metrics,
     )
+    capacity = _capacity(settings, is_working=settings.embedded_worker or not with_serving)
     return Container(
         settings=settings,
         database=database,
@@ -123,21 +141,26 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
         catalog=catalog,
         predictions=predictions,
         events=EventTail(database, poll_s=settings.events_poll_s, max_followers=settings.max_event_streams),
+        capacity=capacity,
         housekeeper=Housekeeper(
-            database, store, uploads=settings.uploads_dir, idempotency_ttl_s=settings.idempotency_ttl_s
+            database,
+            store,
+            uploads=settings.uploads_dir,
+            idempotency_ttl_s=settings.idempotency_ttl_s,
+            job_retention_s=settings.job_retention_s,
         ),
-        tables=TableService(database, store, max_upload_bytes=settings.max_upload_bytes),
+        tables=TableService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes),
         columns=ColumnService(database, store),
-        encoders=EncoderService(
-            database, scratch=settings.scratch_dir, min_free_bytes=settings.min_free_disk_bytes
-        ),
+        encoders=EncoderService(database, capacity),
         targets=TargetService(database, store),
         labels=LabelService(
             database, store, folder=settings.uploads_dir, max_labels=settings.max_labels_per_request
         ),
-        heads=HeadService(database, store),
+        heads=HeadService(database, store, capacity),
         aliases=AliasService(database),
-        jobs=JobService(database, store),
+        jobs=JobService(
+            database, store, {kind: job.resumes_from_checkpoint for kind, job in JOB_KINDS.items()}
+        ),
         keys=KeyService(database),
         first_key=first_key,
     )

@@ -62,7 +62,9 @@ class JobProgress:
     def show(self, job: Job) -> None:
         assert self._task is not None
         progress = job.progress
-        note = clean(progress.message or job.status)
+        note = clean(job.waiting_for or progress.message or job.status)
+        if job.is_paused:
+            note = clean(f"paused; go on with `rootstock jobs resume {job.id}`")
         total = progress.total or None
         self._bar.update(self._task, completed=progress.step, total=total, note=note)
         if self._is_terminal or job.is_finished:

@@ -13,7 +13,7 @@ from rootstock_client import Job
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
 
-jobs = typer.Typer(no_args_is_help=True, help="List, follow and cancel jobs.")
+jobs = typer.Typer(no_args_is_help=True, help="List, follow, cancel, pause and resume jobs.")
 
 
 @jobs.command("list")
@@ -23,12 +23,13 @@ def list_jobs(
         str | None, typer.Option(help="queued, running, paused, succeeded, failed, cancelled.")
     ] = None,
     table: Annotated[str | None, typer.Option(help="Only of this table.")] = None,
+    kind: Annotated[str | None, typer.Option(help="ingest, pretrain, finetune.")] = None,
     limit: Annotated[int, typer.Option(min=1)] = 20,
 ) -> None:
     """Jobs, newest first."""
     session = session_of(ctx)
     with session.client() as client:
-        found = client.jobs(status=status, table=table, limit=limit)
+        found = client.jobs(status=status, table=table, kind=kind, limit=limit)
     if not session.show([job.raw for job in found]):
         rows = [[job.id, job.kind, job.status, *_progress(job), job.raw.get("created_at")] for job in found]
         show_table(["job", "kind", "status", "done", "message", "created"], rows)
@@ -40,6 +41,8 @@ def _progress(job: Job) -> tuple[str, str]:
         return "", job.error.message
     if job.is_finished:
         return "", ""
+    if job.waiting_for is not None:
+        return "", job.waiting_for
     fraction = job.progress.fraction
     return "" if fraction is None else f"{fraction:.0%}", job.progress.message
 
@@ -87,3 +90,44 @@ def cancel(ctx: typer.Context, job: JobId) -> None:
         found = client.cancel(job)
     if not session.show(found.raw):
         say(f"{found.kind} job {found.id}: {found.status if found.is_finished else 'asked to stop'}")
+
+
+@jobs.command("pause")
+def pause(ctx: typer.Context, job: JobId) -> None:
+    """Pause a job; pretraining goes on from its checkpoint when it is resumed, other jobs begin anew."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.pause(job)
+    if session.show(found.raw):
+        return
+    what = (
+        found.status if found.is_finished or found.is_paused else found.progress.message or "asked to pause"
+    )
+    say(f"{found.kind} job {found.id}: {what}")
+
+
+@jobs.command("resume")
+def resume(ctx: typer.Context, job: JobId) -> None:
+    """Let a paused job go on."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.resume(job)
+    if not session.show(found.raw):
+        say(f"{found.kind} job {found.id}: {found.waiting_for or found.status}")
+
+
+@jobs.command("workers")
+def workers(ctx: typer.Context) -> None:
+    """Workers that are there now, and kinds of jobs that none takes."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.workers()
+    if session.show(found):
+        return
+    rows = [
+        [worker["name"], ", ".join(worker["kinds"]), worker["device"], worker["num_slots"], worker["seen_at"]]
+        for worker in found["workers"]
+    ]
+    show_table(["worker", "takes", "device", "slots", "seen"], rows)
+    if found["kinds_without_worker"]:
+        say(f"no worker takes {', '.join(found['kinds_without_worker'])} jobs")

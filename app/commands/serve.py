@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ from rootstock_client.errors import RootstockError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from app.executors import Executor
     from app.settings import Settings
 
 GRACE_S = 10
@@ -58,6 +59,32 @@ def serve(
 
 
 def _serve(settings: Settings, lock: HomeLock, listener: socket.socket) -> None:
+    with prepared_executor(settings) if settings.embedded_worker else nullcontext() as executor:
+        _serve_with(settings, lock, listener, executor)
+    say("stopped")
+
+
+@contextmanager
+def prepared_executor(settings: Settings) -> Iterator[Executor]:
+    """An executor whose processes import what jobs need while this process imports what it needs itself.
+
+    The first job does not wait for imports then, and both take about as long as one alone on two cores.
+    """
+    from app.executors import started_executor
+
+    try:
+        executor = started_executor(settings.executor, num_threads=settings.worker_threads)
+    except ValueError as error:
+        raise StartFailed(str(error)) from None
+    try:
+        yield executor
+    finally:
+        executor.close()
+
+
+def _serve_with(
+    settings: Settings, lock: HomeLock, listener: socket.socket, executor: Executor | None
+) -> None:
     # Here: torch and FastAPI take seconds, and a wrong address or a second `serve` should not.
     from app.main import create_app
     from app.wiring import build_container
@@ -72,10 +99,9 @@ def _serve(settings: Settings, lock: HomeLock, listener: socket.socket) -> None:
             lock.announce(url)
             _welcome(url, settings.home, settings.admin_key_file, container.first_key)
 
-        _run(create_app(container), listener, when_ready=ready, when_stopping=container.events.stop)
+        _run(create_app(container, executor), listener, when_ready=ready, when_stopping=container.events.stop)
     finally:
         container.close()
-    say("stopped")
 
 
 def _run(

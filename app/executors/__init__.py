@@ -28,6 +28,20 @@ EXECUTORS: dict[str, ExecutorFactory] = {
     "inline": InlineExecutor,
 }
 
+
+def started_executor(name: str, *, num_threads: int) -> Executor:
+    """An executor of that name that prepares itself already, while the caller goes on importing.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in EXECUTORS:
+        raise ValueError(f"Unknown executor {name!r}; there are {', '.join(EXECUTORS)}.")
+    executor = EXECUTORS[name](num_threads=num_threads)
+    executor.warm_up()
+    return executor
+
+
 __all__ = [
     "EXECUTORS",
     "Advanced",
@@ -42,4 +56,5 @@ __all__ = [
     "Stopped",
     "Succeeded",
     "TaskSpec",
+    "started_executor",
 ]

@@ -14,32 +14,15 @@ import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
-import orjson
 import torch
 
-from app.executors.contract import Advanced, Failed, FinalReport, Report, Stopped, Succeeded, TaskSpec
+from app.executors.contract import FinalReport, Report, TaskSpec
 from app.executors.running import run_task
+from app.executors.wire import STOP, encode_report
 from app.jobs import JobKind
-from storage.orm.base import JsonObject
 
-STOP = b"stop"
 EXIT_DONE = 0
 EXIT_ORPHANED = 70  # nobody is left to report to
-
-_FINAL_OF = {"succeeded": Succeeded, "failed": Failed, "stopped": Stopped}
-
-
-def encode_report(report: Report) -> bytes:
-    """A report as one JSON message; a NaN in a result becomes null."""
-    body = dict(vars(report))
-    return orjson.dumps({"type": type(report).__name__.lower(), **body}, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def decode_report(data: bytes) -> Report:
-    """Inverse of `encode_report`."""
-    body: JsonObject = orjson.loads(data)
-    kind = body.pop("type")
-    return Advanced(**body) if kind == "advanced" else _FINAL_OF[kind](**body)
 
 
 def run_child(channel: Connection, kinds: Mapping[str, JobKind]) -> None:

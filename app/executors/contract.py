@@ -32,6 +32,7 @@ class TaskSpec(BaseModel):
     database_url: str
     artifacts: ArtifactStoreConfig
     num_threads: int = 1
+    device: str = "cpu"  # where weights are trained: cpu, cuda or cuda:<number>
     niceness: int = 0  # added to the process's; ignored by executors that share the caller's process
 
 
@@ -46,9 +47,10 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Succeeded:
-    """Final. `result` is what `JobKind.run` returned."""
+    """Final. `result` is what `JobKind.run` returned; `usage` what this attempt took (see `running.measure`)."""
 
     result: JsonObject
+    usage: JsonObject | None = None
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import IO
 
-from app.executors.child import STOP, decode_report
 from app.executors.contract import Advanced, Execution, Failed, FinalReport, Report, TaskSpec
-from app.executors.server import NEVER_STARTED, SPAWN
+from app.executors.wire import NEVER_STARTED, SPAWN, STOP, decode_report
 from storage.orm.base import JsonObject
 
 _log = logging.getLogger(__name__)

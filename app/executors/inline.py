@@ -10,11 +10,13 @@ import importlib
 import queue
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from app.executors.child import decode_report, encode_report
 from app.executors.contract import Advanced, Execution, Failed, FinalReport, Report, TaskSpec
-from app.executors.running import run_task
-from app.jobs import JobKind
+from app.executors.wire import decode_report, encode_report
+
+if TYPE_CHECKING:
+    from app.jobs import JobKind
 
 CLOSE_S = 30.0
 
@@ -79,6 +81,9 @@ class InlineExecution:
         self._thread.join(CLOSE_S)
 
     def _run(self, spec: TaskSpec, kinds: Mapping[str, JobKind]) -> None:
+        # Here: it brings torch, and whoever uses the fork server wants that started before.
+        from app.executors.running import run_task
+
         final = run_task(spec, kinds, self._emit, self._stop.is_set)
         self._emit(final)
 

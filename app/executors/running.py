@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import resource
 import secrets
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -24,6 +27,8 @@ PROGRESS_INTERVAL_S = 0.05
 """Steps closer together are not reported: a training step may take less than sending one."""
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL_CODES = frozenset({"disk_full", "storage_full"})
+_SYSTEM_SAYS_FULL = os.strerror(errno.ENOSPC)  # polars and safetensors raise errors of their own with this
 _TORCH_ALLOCATION_FAILURE = (
     "can't allocate memory"  # c10's CPU allocator raises a plain RuntimeError with this
 )
@@ -36,8 +41,10 @@ def run_task(
     should_stop: ShouldStop,
 ) -> FinalReport:
     """Run `spec` with its job kind; never raises (short of the process being ended)."""
+    started_at = time.monotonic()
     try:
-        return Succeeded(_run(spec, kinds, throttled(emit), should_stop))
+        result = _run(spec, kinds, throttled(emit), should_stop)
+        return Succeeded(result, measured(time.monotonic() - started_at))
     except Interrupted:
         return Stopped()
     except InputError as error:
@@ -46,7 +53,9 @@ def run_task(
         return Failed(_described(error.code, error.message, dict(error.details)), retry=False)
     # Broad on purpose: this is the edge. A job ends with a report, never with a silent death of its process.
     except Exception as error:
-        return Failed(report_unexpected(error, spec.job_id), retry=True)
+        described = report_unexpected(error, spec.job_id)
+        # Trying again at once finds the same full disk, and fills what somebody is clearing.
+        return Failed(described, retry=described["code"] not in DISK_FULL_CODES)
 
 
 def _run(
@@ -68,11 +77,21 @@ def _run(
             num_threads=spec.num_threads,
             progress=progress,
             should_stop=should_stop,
+            device=spec.device,
         )
         return kinds[spec.kind].run(task)
     finally:
         store.close()
         database.dispose()
+
+
+def measured(seconds: float) -> JsonObject:
+    """What this attempt took; the peak is of the whole process, which a forked child has for itself."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes": peak * (1 if sys.platform == "darwin" else 1024),
+    }
 
 
 def throttled(emit: Callable[[Advanced], None]) -> Progress:
@@ -109,7 +128,7 @@ def _unexpected(error: Exception, error_id: str) -> JsonObject:
         return _described(
             "out_of_memory", f"The job needed more memory than the machine could give. {advice}", {}
         )
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if (isinstance(error, OSError) and error.errno in _DISK_FULL) or _SYSTEM_SAYS_FULL in str(error):
         return _described(
             "disk_full", "The disk of the worker is full; free some space, then start the job again.", {}
         )

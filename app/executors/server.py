@@ -23,10 +23,9 @@ from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from app.executors.child import run_child
+from app.executors.wire import NEVER_STARTED, SPAWN
 from app.jobs import JobKind
 
-SPAWN = b"s"
-NEVER_STARTED = b"never started"
 EXIT_BROKEN = 71
 
 # Imported before the first fork, not during it: a child starts in milliseconds instead of seconds.

@@ -36,6 +36,7 @@ class Task:
     num_threads: int
     progress: Progress
     should_stop: ShouldStop
+    device: str = "cpu"  # auto, cpu, cuda or cuda:<number>
 
     @property
     def workdir(self) -> Path:
@@ -54,6 +55,8 @@ class JobKind(Protocol):
     """
 
     kind: str
+    resumes_from_checkpoint: bool
+    """Whether another attempt goes on where the last one stopped (its work folder being there), or begins anew."""
 
     def run(self, task: Task) -> JsonObject:
         """Compute, store artifacts through `task.store`, and return what `publish` needs, as JSON.

@@ -44,6 +44,7 @@ class FinetuneJob:
     """
 
     kind = "finetune"
+    resumes_from_checkpoint = False
 
     def run(self, task: Task) -> JsonObject:
         payload = FinetunePayload.model_validate(task.payload)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from app.jobs.contract import AbandonedStatus, Task
 from app.schemas.payloads import IngestPayload, PretrainPayload
+from app.services.estimates import estimate_pretrain
+from app.services.lookup import schema_of
 from models import encoders, objectives
 from models.features.ingestion import IngestSpec, ingest
 from models.features.reading import ReadLimits, ReadOptions, SourceFile
@@ -22,6 +24,7 @@ class IngestJob:
     """A published ingest makes its table `ready`; an abandoned one removes it, so that the name is free again."""
 
     kind = "ingest"
+    resumes_from_checkpoint = False
 
     def run(self, task: Task) -> JsonObject:
         payload = IngestPayload.model_validate(task.payload)
@@ -106,7 +109,18 @@ def _queue_pretraining(
         objectives=chosen,
         max_seconds=payload.pretrain_max_seconds,
     )
+    schema = schema_of(uow.tables.columns(table.id, FIRST_SCHEMA_VERSION))
+    estimate = estimate_pretrain(
+        snapshot.num_rows, len(schema.encoded), architecture, max_seconds=payload.pretrain_max_seconds
+    )
+    # Not refused here: the table is there already. The worker looks again before the job starts.
     uow.jobs.add(
-        job.workspace_id, "pretrain", pretrain.model_dump(mode="json"), encoder.id, table.id, job_id=job_id
+        job.workspace_id,
+        "pretrain",
+        pretrain.model_dump(mode="json"),
+        encoder.id,
+        table.id,
+        job_id=job_id,
+        estimate=estimate.as_json(),
     )
     return {"encoder": encoder.version, "job": job_id}

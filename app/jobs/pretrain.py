@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from pydantic import TypeAdapter
 
 from app.jobs.contract import AbandonedStatus, Task
@@ -25,6 +26,7 @@ class PretrainJob:
     """A published pretraining makes its encoder `ready`, and active where the table had none."""
 
     kind = "pretrain"
+    resumes_from_checkpoint = True
 
     def run(self, task: Task) -> JsonObject:
         payload = PretrainPayload.model_validate(task.payload)
@@ -44,6 +46,7 @@ class PretrainJob:
             should_stop=task.should_stop,
             num_steps=payload.max_steps,
             checkpoint_every_s=payload.checkpoint_every_s,
+            device=torch.device(task.device),
         )
         stored = put_bundle(task.store, task.workspace_id, bundle.to_files(), kind="encoder")
         return {"manifest_digest": stored.digest, "artifacts": stored.digests, "report": bundle.report}

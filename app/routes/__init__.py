@@ -15,5 +15,6 @@ KEYED_V1 = (
     aliases.router,
     predict.router,
     jobs.router,
+    jobs.workers_router,
     keys.router,
 )

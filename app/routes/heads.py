@@ -27,7 +27,7 @@ _HEADS = "/targets/{target}/heads"
 
 
 @router.post(
-    _HEADS, status_code=202, response_model=HeadAccepted, responses=problems(400, 404, 409, 413, 415)
+    _HEADS, status_code=202, response_model=HeadAccepted, responses=problems(400, 404, 409, 413, 415, 507)
 )
 def fit_head(
     parts: Parts,
@@ -45,7 +45,7 @@ def fit_head(
     "/fine-tunes",
     status_code=202,
     response_model=FineTuneAccepted,
-    responses=problems(400, 404, 409, 413, 415),
+    responses=problems(400, 404, 409, 413, 415, 507),
 )
 def fine_tune(
     parts: Parts,

@@ -1,4 +1,4 @@
-"""Jobs: list, look at, follow, cancel."""
+"""Jobs: list, look at, follow, cancel, pause, resume; and workers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from app.routes.edge.event_stream import STREAM_TYPE, stream_events
 from app.routes.edge.responses import json_response, problems
 from app.routes.parameters import Cursor, JobId, Limit
 from app.schemas.base import NAME_PATTERN
-from app.schemas.jobs import EventList, JobBody, JobList, JobStatus
+from app.schemas.jobs import EventList, JobBody, JobList, JobStatus, WorkerList
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
+workers_router = APIRouter(prefix="/workers", tags=["jobs"])
 
 _MAX_SEQUENCE_DIGITS = 18
 
@@ -26,11 +27,12 @@ def list_jobs(
     caller: Reader,
     status: JobStatus | None = None,
     table: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    kind: Annotated[str | None, Query(pattern=r"^[a-z_]{1,20}$")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JobList:
     """Jobs of the workspace, newest first."""
-    return parts.jobs.list(caller, status, table, limit, cursor)
+    return parts.jobs.list(caller, status, table, kind, limit, cursor)
 
 
 @router.get("/{job_id}", responses=problems(404))
@@ -43,6 +45,24 @@ def get_job(parts: Parts, caller: Reader, job_id: JobId) -> JobBody:
 def cancel_job(parts: Parts, caller: FineTuner, job_id: JobId) -> JobBody:
     """A waiting job ends at once, a running one at its next step; a finished one stays as it is."""
     return parts.jobs.cancel(caller, job_id)
+
+
+@router.post("/{job_id}/pause", responses=problems(404))
+def pause_job(parts: Parts, caller: FineTuner, job_id: JobId) -> JobBody:
+    """A waiting job pauses at once, a running one when its worker has stopped it; a finished one stays as it is."""
+    return parts.jobs.pause(caller, job_id)
+
+
+@router.post("/{job_id}/resume", responses=problems(404))
+def resume_job(parts: Parts, caller: FineTuner, job_id: JobId) -> JobBody:
+    """A paused job waits for a worker again; pretraining goes on from its checkpoint, other kinds begin anew."""
+    return parts.jobs.resume(caller, job_id)
+
+
+@workers_router.get("", responses=problems())
+def list_workers(parts: Parts, caller: Reader) -> WorkerList:
+    """Workers that are there now."""
+    return parts.jobs.workers()
 
 
 @router.get(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
-from app.errors import InsufficientStorage, InvalidRequest
+from app.errors import InvalidRequest
 from app.schemas.encoders import (
     EncoderAccepted,
     EncoderBody,
@@ -18,6 +15,8 @@ from app.schemas.jobs import JobBody
 from app.schemas.payloads import PretrainPayload
 from app.schemas.principal import Principal
 from app.services.answers import Answer, RepeatableRequest, make_once
+from app.services.capacity import Capacity
+from app.services.estimates import estimate_pretrain
 from app.services.lookup import current_schema, encoder_schema, ready_table, table_of
 from app.services.views import stale_reason
 from models import encoders, objectives
@@ -29,27 +28,33 @@ from storage.unit_of_work import UnitOfWork
 
 
 class EncoderService:
-    """`scratch` is where jobs keep checkpoints; `min_free_bytes` must be left there for one to start."""
-
-    def __init__(self, database: Database, *, scratch: Path, min_free_bytes: int) -> None:
+    def __init__(self, database: Database, capacity: Capacity) -> None:
         self._database = database
-        self._scratch = scratch
-        self._min_free_bytes = min_free_bytes
+        self._capacity = capacity
 
     def pretrain(
         self, principal: Principal, table_name: str, wanted: EncoderRequest, request: RepeatableRequest | None
     ) -> Answer:
         """Queue the pretraining of the table's next encoder version.
 
-        Raises: ResourceConflict `table_not_ready`; InvalidRequest `no_encodable_columns`; InsufficientStorage.
+        Raises: ResourceConflict `table_not_ready`; InvalidRequest `no_encodable_columns`, `would_not_fit`;
+            InsufficientStorage `disk_full`.
         """
-        self._check_disk()
         architecture = (wanted.architecture or encoders.DEFAULT).model_dump(mode="json")
         chosen = [objective.model_dump(mode="json") for objective in wanted.objectives or objectives.DEFAULT]
 
         def make(uow: UnitOfWork) -> Answer:
             table, snapshot = ready_table(uow, principal, table_name)
-            _check_encodable(current_schema(uow, table))
+            schema = current_schema(uow, table)
+            _check_encodable(schema)
+            estimate = estimate_pretrain(
+                snapshot.num_rows,
+                len(schema.encoded),
+                architecture,
+                max_seconds=wanted.max_seconds,
+                num_objectives=len(chosen),
+                num_threads=self._capacity.num_threads,
+            )
             job_id = new_id("job")
             encoder = uow.encoders.add(table, snapshot.id, table.schema_version, architecture, chosen, job_id)
             payload = PretrainPayload(
@@ -69,6 +74,7 @@ class EncoderService:
                 encoder.id,
                 table.id,
                 job_id=job_id,
+                estimate=self._capacity.accept(uow, "pretrain", estimate),
             )
             uow.audit.add(principal.workspace_id, principal.key_id, "encoder.pretrain", encoder.id)
             return Answer.accepted(
@@ -103,15 +109,6 @@ class EncoderService:
             table = uow.tables.activate_encoder(table, encoder)
             uow.audit.add(principal.workspace_id, principal.key_id, "encoder.activate", encoder.id)
             return _body(uow, table, current_schema(uow, table), encoder)
-
-    def _check_disk(self) -> None:
-        free = shutil.disk_usage(self._scratch).free
-        if free < self._min_free_bytes:
-            raise InsufficientStorage(
-                f"{free:,} bytes are free where checkpoints are written, and {self._min_free_bytes:,} must be: "
-                "delete tables or heads that are not needed, or give the service a larger disk.",
-                code="disk_full",
-            )
 
 
 def _check_encodable(schema: TableSchema) -> None:

@@ -22,6 +22,8 @@ from app.schemas.payloads import FinetunePayload, HeadToFit, LabelsRequest
 from app.schemas.principal import Principal
 from app.services.answers import Answer, RepeatableRequest, make_once
 from app.services.artifacts import remove_unreferenced
+from app.services.capacity import Capacity
+from app.services.estimates import estimate_finetune
 from app.services.lookup import active_encoder, current_schema, encoder_schema, ready_table, target_of
 from app.services.target_labels import check_fittable
 from app.services.views import absent_columns, is_seen_in_pretraining
@@ -48,9 +50,10 @@ class _Ground:
 
 
 class HeadService:
-    def __init__(self, database: Database, store: ArtifactStore) -> None:
+    def __init__(self, database: Database, store: ArtifactStore, capacity: Capacity) -> None:
         self._database = database
         self._store = store
+        self._capacity = capacity
 
     def fit_one(
         self,
@@ -69,7 +72,7 @@ class HeadService:
             ground = _ground(uow, principal, table_name)
             target = uow.targets.by_name(ground.table.id, target_name)
             ready = [(target, check_fittable(uow, target, ground.snapshot))]
-            ((_, head),), job = _queue(uow, principal, ground, ready, wanted)
+            ((_, head),), job = _queue(uow, principal, ground, ready, wanted, self._capacity)
             body = HeadAccepted(head=HeadSummary.model_validate(head), job=JobBody.of(job))
             return Answer.accepted(body, job.id)
 
@@ -90,7 +93,7 @@ class HeadService:
         def make(uow: UnitOfWork) -> Answer:
             ground = _ground(uow, principal, table_name)
             ready, skipped = _fittable_targets(uow, ground, wanted.targets)
-            made, job = _queue(uow, principal, ground, ready, wanted)
+            made, job = _queue(uow, principal, ground, ready, wanted, self._capacity)
             heads = [
                 TargetHead.model_validate(
                     {"target": target.name, "version": head.version, "status": head.status}
@@ -160,6 +163,7 @@ def _queue(
     ground: _Ground,
     ready: list[tuple[Target, LabelSet]],
     wanted: HeadRequest,
+    capacity: Capacity,
 ) -> tuple[list[tuple[Target, Head]], Job]:
     """Pin a head version per target and queue the job that fits them."""
     if wanted.alias is not None and not principal.may("promote"):
@@ -202,6 +206,14 @@ def _queue(
         max_seconds=wanted.max_seconds,
         alias=wanted.alias,
     )
+    estimate = estimate_finetune(
+        ground.snapshot.num_rows,
+        len(ground.encoder_schema.encoded),
+        ground.encoder.architecture,
+        num_labels=[wanted.labels.limit or label_set.num_labels for _, label_set in ready],
+        num_views=len({tuple(head.view) for _, head in made}),
+        max_seconds=wanted.max_seconds,
+    )
     job = uow.jobs.add(
         principal.workspace_id,
         "finetune",
@@ -209,6 +221,7 @@ def _queue(
         made[0][1].id,
         ground.table.id,
         job_id=job_id,
+        estimate=capacity.accept(uow, "finetune", estimate),
     )
     uow.audit.add(
         principal.workspace_id, principal.key_id, "head.fit", job.id, {"heads": [head.id for _, head in made]}

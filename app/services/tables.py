@@ -24,6 +24,8 @@ from app.schemas.tables import (
 )
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
 from app.services.artifacts import ObjectGone, remove_unreferenced
+from app.services.capacity import Capacity
+from app.services.estimates import estimate_ingest
 from app.services.lookup import current_schema, ready_table, table_of
 from app.services.received_files import ReceivedFile, check_files, known_columns, put_files, refer_to_files
 from models.features.schema import Role
@@ -40,9 +42,12 @@ MAX_TRIES = 3
 
 
 class TableService:
-    def __init__(self, database: Database, store: ArtifactStore, *, max_upload_bytes: int) -> None:
+    def __init__(
+        self, database: Database, store: ArtifactStore, capacity: Capacity, *, max_upload_bytes: int
+    ) -> None:
         self._database = database
         self._store = store
+        self._capacity = capacity
         self._max_upload_bytes = max_upload_bytes
 
     def check_name_is_free(self, principal: Principal, name: str) -> None:
@@ -121,6 +126,9 @@ class TableService:
                 table.id,
                 table.id,
                 job_id=job_id,
+                estimate=self._capacity.accept(
+                    uow, "ingest", estimate_ingest((file.filename, file.num_bytes) for file in stored)
+                ),
             )
             uow.audit.add(principal.workspace_id, principal.key_id, "table.register", table.id)
             warnings = dict.fromkeys(note for file in files for note in file.sniffed.warnings)

@@ -11,6 +11,7 @@ from app.executors import Failed, Stopped, Succeeded
 from app.executors.running import report_unexpected
 from app.jobs import AbandonedStatus, JobKind
 from app.jobs.recording import stored_digests
+from app.services.jobs import FROM_BEGINNING, FROM_CHECKPOINT
 from app.worker.scratch import remove_scratch
 from app.worker.watching import Outcome, Patience
 from models.errors import InputError
@@ -22,8 +23,8 @@ from storage.unit_of_work import UnitOfWork
 
 _log = logging.getLogger(__name__)
 
-_BUSY_RETRY_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
-"""A finished task may have cost an hour: wait for a busy database longer than a request would."""
+_BUSY_RETRY_S = (0.2, 0.5, 1.0, 2.0, 4.0, *[8.0] * 36)
+"""A finished task may have cost an hour: wait for a database that is busy or away for five minutes."""
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -57,19 +58,18 @@ class Settlement:
         for pause_s in (*_BUSY_RETRY_S, None):
             try:
                 status, released = self._settle_once(job, outcome)
-            except DatabaseBusy:
-                if pause_s is None:
-                    raise
-                self._wait(pause_s)
             except FenceLost:
                 raise
-            except (InputError, NotFound, Conflict) as error:
-                failed = Failed({"code": error.code, "message": error.message}, retry=False)
-                outcome = self._unpublishable(job, outcome, failed)
+            except StorageError as error:
+                if not _may_pass(error):
+                    outcome = self._unpublished(job, outcome, error)
+                elif pause_s is None:
+                    raise
+                else:
+                    self._wait(pause_s)
             # Broad on purpose, like the executor's edge: a fault in publishing ends the job, not the worker.
             except Exception as error:
-                failed = Failed(report_unexpected(error, job.id), retry=True)
-                outcome = self._unpublishable(job, outcome, failed)
+                outcome = self._unpublished(job, outcome, error)
             else:
                 if status in ENDED:
                     self.clear(job, released)
@@ -114,9 +114,9 @@ class Settlement:
                 job.id, job.fence, self._patience.lease_s, progress.step, progress.total, progress.message
             )
         match outcome.report:
-            case Succeeded(result):
+            case Succeeded(result, usage):
                 self._check_stored(uow, job)
-                published = self._kinds[job.kind].publish(uow, job, result)
+                published = {**self._kinds[job.kind].publish(uow, job, result), **(usage or {})}
                 uow.jobs.succeed(job.id, job.fence, published)
                 return "succeeded"
             case Failed(error, retry):
@@ -124,9 +124,16 @@ class Settlement:
                 if status == "failed":
                     self._abandon(uow, job)
                 return status
-            case Stopped():
+            case Stopped() if job.pause_requested:
+                uow.jobs.paused(job.id, job.fence, self._paused_message(job))
+                return "paused"
+            case Stopped():  # for a shutdown; or for a pause that was taken back meanwhile
                 uow.jobs.requeue(job.id, job.fence)
                 return "queued"
+
+    def _paused_message(self, job: Job) -> str:
+        goes_on = self._kinds[job.kind].resumes_from_checkpoint
+        return f"paused; {FROM_CHECKPOINT if goes_on else FROM_BEGINNING}"
 
     def _abandon(self, uow: UnitOfWork, job: Job) -> None:
         status: AbandonedStatus = "cancelled" if job.status == "cancelled" else "failed"
@@ -154,7 +161,17 @@ class Settlement:
             for digest in uow.artifacts.unreferenced(workspace_id, digests):
                 self._store.delete(workspace_id, digest, unmodified_since=before)
 
-    def _unpublishable(self, job: Job, outcome: Outcome, failed: Failed) -> Outcome:
+    def _unpublished(self, job: Job, outcome: Outcome, error: Exception) -> Outcome:
+        """The failure that a result becomes which cannot be published."""
         if not isinstance(outcome.report, Succeeded):
-            raise RuntimeError(f"the end of job {job.id} cannot be written")
+            raise RuntimeError(f"the end of job {job.id} cannot be written") from error
+        if isinstance(error, InputError | NotFound | Conflict):
+            failed = Failed({"code": error.code, "message": error.message}, retry=False)
+        else:
+            failed = Failed(report_unexpected(error, job.id), retry=True)
         return Outcome(failed, outcome.stopped_for, outcome.progress)
+
+
+def _may_pass(error: StorageError) -> bool:
+    """Whether the database may be back in a moment, so that nothing is decided yet."""
+    return isinstance(error, DatabaseBusy) or error.code == "database_unreadable"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from app.executors import EXECUTORS, Executor, Failed, TaskSpec
+from app.executors import Executor, Failed, TaskSpec, started_executor
 from app.executors.running import report_unexpected
 from app.jobs import JOB_KINDS, JobKind
+from app.services.capacity import Capacity
 from app.settings import Settings
+from app.worker.devices import resolve_device
+from app.worker.presence import ANNOUNCE_S, Presence
 from app.worker.scratch import sweep_scratch
 from app.worker.settling import Settlement
 from app.worker.watching import Outcome, Patience, Watch
@@ -27,7 +30,7 @@ from storage.sweep import sweep
 _log = logging.getLogger(__name__)
 
 IDLE_POLL_S = 0.5
-TROUBLE_PAUSE_S = 5.0  # after a fault of the database or of this program
+TROUBLE_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # after faults of the database or of this program, in a row
 HOUSEKEEPING_S = 3_600.0
 EMBEDDED_NICENESS = 10
 """Added to tasks of a worker that shares its machine with the API: predictions come first."""
@@ -51,12 +54,14 @@ class WorkerResources(Protocol):
     def database(self) -> Database: ...
     @property
     def store(self) -> ArtifactStore: ...
+    @property
+    def capacity(self) -> Capacity: ...
 
 
 class Worker:
     """Runs up to `num_slots` jobs at a time until told to stop.
 
-    `kinds`: the job kinds to take; all by default. `executor`: one to use instead of a new one of
+    `kinds`: the job kinds to take; by default `settings.worker_kinds`, or all. `executor`: one to use instead of a new one of
     `settings.executor`; it is closed with the worker in any case. `job_kinds`: the registry to publish and abandon
     with; the executor has its own way to the same one, because its tasks may run in other processes.
 
@@ -80,27 +85,36 @@ class Worker:
         job_kinds: Mapping[str, JobKind] = JOB_KINDS,
     ) -> None:
         settings = container.settings
-        unknown = sorted(set(kinds or ()) - set(job_kinds))
+        taken = frozenset(kinds or settings.worker_kinds or job_kinds)
+        unknown = sorted(taken - set(job_kinds))
         if unknown:
             raise ValueError(f"Unknown job kinds {', '.join(unknown)}; there are {', '.join(job_kinds)}.")
-        self.name = name or f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = name or f"worker-{secrets.token_hex(4)}"  # users see it: no host in it
+        self.device = resolve_device(settings.worker_device)
         self._settings = settings
         self._database = container.database
         self._store = container.store
-        self._kinds = frozenset(job_kinds if kinds is None else kinds)
+        self._capacity = container.capacity
+        self._kinds = taken
         self._num_slots = num_slots
         self._niceness = niceness
-        if executor is None and settings.executor not in EXECUTORS:
-            raise ValueError(f"Unknown executor {settings.executor!r}; there are {', '.join(EXECUTORS)}.")
-        self._executor = executor or EXECUTORS[settings.executor](num_threads=settings.worker_threads)
+        self._executor = executor or started_executor(settings.executor, num_threads=settings.worker_threads)
         self._patience = patience or Patience(lease_s=settings.lease_s, heartbeat_s=settings.heartbeat_s)
         self._settlement = Settlement(
             container.database, container.store, job_kinds, settings.scratch_dir, self._patience
         )
+        self._presence = Presence(self.name, taken, self.device, num_slots, settings.job_memory_bytes)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of the jobs it takes."""
+        return self._kinds
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then ask running jobs for a checkpoint, put them back, and return."""
+        _log.info("%s is process %d and takes %s", self.name, os.getpid(), ", ".join(sorted(self._kinds)))
         self._guarded("warm-up", self._warm_up)
+        self._guarded("announcement", self._announce)
         slots = [
             threading.Thread(target=self._work, args=(stop,), name=f"{self.name}-slot-{number}")
             for number in range(self._num_slots)
@@ -108,20 +122,35 @@ class Worker:
         for slot in slots:
             slot.start()
         try:
-            while True:
-                self._guarded("housekeeping", self._keep_house)
-                if stop.wait(HOUSEKEEPING_S):
-                    break
+            self._stay(stop)
         finally:
             stop.set()
             for slot in slots:
                 slot.join()
             self._executor.close()
+            self._guarded("leave", self._leave)
+
+    def _stay(self, stop: threading.Event) -> None:
+        """Until `stop`: say now and then that the worker is there, and clear away what nobody needs."""
+        house_kept_at = float("-inf")
+        while True:
+            if time.monotonic() - house_kept_at >= HOUSEKEEPING_S:
+                self._guarded("housekeeping", self._keep_house)
+                house_kept_at = time.monotonic()
+            if stop.wait(ANNOUNCE_S):
+                return
+            self._guarded("announcement", self._announce)
 
     def _work(self, stop: threading.Event) -> None:
+        num_faults = 0
         while not stop.is_set():
             pause_s = self._guarded("job", lambda: self._run_next(stop))
-            stop.wait(TROUBLE_PAUSE_S if pause_s is None else pause_s)
+            if pause_s is None:  # the database may be away for a while: it is asked less and less often
+                pause_s = TROUBLE_PAUSES_S[min(num_faults, len(TROUBLE_PAUSES_S) - 1)]
+                num_faults += 1
+            else:
+                num_faults = 0
+            stop.wait(pause_s)
 
     def _run_next(self, stop: threading.Event) -> float:
         """Run one job, if there is one; returns how long to wait before asking again."""
@@ -135,6 +164,11 @@ class Worker:
 
     def _run(self, job: Job, stop: threading.Event) -> None:
         _log.info("job %s (%s): attempt %d", job.id, job.kind, job.attempt)
+        shortage = self._capacity.shortage_here(job.estimate)
+        if shortage is not None:  # there was room when it was queued, or another machine had it
+            _log.warning("job %s: not started (%s)", job.id, shortage.code)
+            self._settlement.settle(job, Outcome(Failed(shortage.as_json(), retry=False)))
+            return
         try:
             execution = self._executor.start(self._spec(job))
         except OSError as error:  # no process, socket or memory to be had
@@ -165,6 +199,7 @@ class Worker:
             artifacts=self._settings.artifacts,
             num_threads=self._settings.worker_threads,
             niceness=self._niceness,
+            device=self.device,
         )
 
     def _scratch(self, job: Job) -> Path:
@@ -172,6 +207,14 @@ class Worker:
 
     def _warm_up(self) -> float:
         self._executor.warm_up()
+        return 0.0
+
+    def _announce(self) -> float:
+        self._presence.announce(self._database)
+        return 0.0
+
+    def _leave(self) -> float:
+        self._presence.leave(self._database)
         return 0.0
 
     def _keep_house(self) -> float:

@@ -32,7 +32,7 @@ class Patience:
     stall_factor: float = 100.0
 
 
-StopReason = Literal["cancel", "shutdown"]
+StopReason = Literal["cancel", "pause", "shutdown"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Outcome:
 
 
 class Watch:
-    """One task under way: heartbeats, progress, cancel, shutdown, stall."""
+    """One task under way: heartbeats, progress, cancel, pause, shutdown, stall."""
 
     def __init__(
         self,
@@ -118,6 +118,8 @@ class Watch:
         self._is_progress_written = True
         if answer.cancel_requested and self._stopping != "cancel":
             self._stop("cancel", now)
+        elif answer.pause_requested and self._stopping is None:
+            self._stop("pause", now)
 
     def _stop(self, reason: StopReason, now: float) -> None:
         if self._stopping is None:

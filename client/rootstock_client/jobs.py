@@ -51,6 +51,21 @@ class Job:
     def is_finished(self) -> bool:
         return self.status in FINISHED
 
+    @property
+    def is_paused(self) -> bool:
+        """It waits for somebody to resume or cancel it."""
+        return self.status == "paused"
+
+    @property
+    def estimate(self) -> Mapping[str, Any] | None:
+        """`seconds`, `memory_bytes`, `disk_bytes` and `basis`, said when the job was queued."""
+        return self.raw.get("estimate")
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why a queued job does not start, where no worker takes it."""
+        return self.raw.get("waiting_for")
+
     @classmethod
     def from_json(cls, body: Mapping[str, Any], *, created: Mapping[str, Any] | None = None) -> Job:
         """Raises:

@@ -1,4 +1,4 @@
-"""Follow jobs, wait for them, cancel them."""
+"""Follow jobs, wait for them, cancel, pause and resume them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rootstock_client.errors import (
 )
 from rootstock_client.event_stream import read_events
 from rootstock_client.jobs import FINISHED, Job, JobEvent, progress_from_json
-from rootstock_client.transport import json_object
+from rootstock_client.transport import JsonObject, json_object
 
 OnProgress = Callable[[Job], None]
 
@@ -30,10 +30,16 @@ LAST_POLL_S: Final = 2.0
 
 class JobCalls(Calls):
     def jobs(
-        self, *, status: str | None = None, table: str | None = None, limit: int | None = 100
+        self,
+        *,
+        status: str | None = None,
+        table: str | None = None,
+        kind: str | None = None,
+        limit: int | None = 100,
     ) -> list[Job]:
         """Jobs of the workspace, newest first."""
-        found = self._list("jobs", items="jobs", filters={"status": status, "table": table}, limit=limit)
+        filters = {"status": status, "table": table, "kind": kind}
+        found = self._list("jobs", items="jobs", filters=filters, limit=limit)
         return [job_from(job) for job in found]
 
     def job(self, job: Job | str) -> Job:
@@ -41,9 +47,25 @@ class JobCalls(Calls):
 
     def cancel(self, job: Job | str) -> Job:
         """Ask a job to stop: at once where it is queued, at its next step where it runs."""
-        return job_from(
-            json_object(self._transport.call("POST", "jobs", _id(job), "cancel", is_repeatable=True))
-        )
+        return self._ask(job, "cancel")
+
+    def pause(self, job: Job | str) -> Job:
+        """Ask a job to pause: at once where it is queued; where it runs, when its worker has stopped it.
+
+        Pretraining goes on from its checkpoint after `resume`; other jobs begin anew.
+        """
+        return self._ask(job, "pause")
+
+    def resume(self, job: Job | str) -> Job:
+        """Let a paused job wait for a worker again."""
+        return self._ask(job, "resume")
+
+    def workers(self) -> JsonObject:
+        """Workers that are there now, and `kinds_without_worker`: jobs of these wait until one starts."""
+        return self._get("workers")
+
+    def _ask(self, job: Job | str, what: str) -> Job:
+        return job_from(json_object(self._transport.call("POST", "jobs", _id(job), what, is_repeatable=True)))
 
     def events(self, job: Job | str, *, after: str | None = None) -> Iterator[JobEvent]:
         """The job's log as it is written, to its end; one connection, no reconnects.
@@ -64,7 +86,12 @@ class JobCalls(Calls):
                     return
 
     def wait(
-        self, job: Job | str, *, on_progress: OnProgress | None = None, timeout_s: float | None = None
+        self,
+        job: Job | str,
+        *,
+        on_progress: OnProgress | None = None,
+        timeout_s: float | None = None,
+        until_paused: bool = False,
     ) -> Job:
         """Wait until the job has ended; it goes on whether somebody waits or not.
 
@@ -72,7 +99,9 @@ class JobCalls(Calls):
         asks in growing intervals instead.
 
         Args:
-            on_progress: called with a newer state of the job whenever something has changed.
+            on_progress: called with a newer state of the job whenever something has changed; also when it is paused
+                (`Job.is_paused`), where waiting goes on until somebody resumes or cancels it.
+            until_paused: return a paused job instead.
 
         Raises:
             JobFailed: with the code and message of the job's error. JobCancelled.
@@ -85,6 +114,8 @@ class JobCalls(Calls):
         last_event: str | None = None
         poll_s = FIRST_POLL_S
         while not current.is_finished:
+            if until_paused and current.is_paused:
+                return current
             before = last_event
             # Streams are a convenience: the state itself is asked for below, and its errors count.
             with suppress(ServiceUnreachableError, UnexpectedResponseError, ApiError):
@@ -97,6 +128,8 @@ class JobCalls(Calls):
                     else:
                         current = self.job(current)
                     report(current)
+                    if current.is_paused and until_paused:
+                        break
                     if deadline is not None and time.monotonic() >= deadline:
                         break
             poll_s = FIRST_POLL_S if last_event != before else min(poll_s * 1.6, LAST_POLL_S)
@@ -104,11 +137,11 @@ class JobCalls(Calls):
             if newer != current:
                 report(newer)
             current = newer
-            if not current.is_finished:
-                self._pause(current, poll_s, deadline)
+            if not (current.is_finished or (until_paused and current.is_paused)):
+                self._sleep(current, poll_s, deadline)
         return succeeded(current)
 
-    def _pause(self, job: Job, poll_s: float, deadline: float | None) -> None:
+    def _sleep(self, job: Job, poll_s: float, deadline: float | None) -> None:
         left_s = poll_s if deadline is None else deadline - time.monotonic()
         if left_s <= 0:
             raise JobTimeout(

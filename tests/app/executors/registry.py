@@ -22,6 +22,7 @@ class _Kind:
     """Publishes its result as it is, and notes what became of it as an event of the job."""
 
     kind = ""
+    resumes_from_checkpoint = False
 
     def publish(self, uow: UnitOfWork, job: Job, result: JsonObject) -> JsonObject:
         uow.jobs.append_event(job.id, "published", {"fence": job.fence})
@@ -35,6 +36,7 @@ class Count(_Kind):
     """Steps to `steps`, slowly; resumes from `scratch/step`; keeps it when asked to stop."""
 
     kind = "count"
+    resumes_from_checkpoint = True
 
     def run(self, task: Task) -> JsonObject:
         kept = task.scratch / "step"

@@ -17,6 +17,9 @@ def test__job__that_succeeds__is_published_once_and_leaves_no_scratch(workplace:
     with workplace.worker():
         job = workplace.ended(job_id)
     assert job.status == "succeeded"
+    assert job.result is not None
+    assert job.result.pop("seconds") > 0
+    assert job.result.pop("peak_memory_bytes") > 1 << 20
     assert job.result == {"steps": 3, "first": 0, "attempt": 1, "nothing": None}
     assert workplace.event_types(job_id) == ["queued", "claimed", "published", "succeeded"]
     assert not workplace.scratch(job_id).exists()
