@@ -6,23 +6,22 @@ Columns stand in token order: categoricals first, then continuous ones, each in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import EncoderError
 from models.features.codec_codes import NUM_SPECIAL_CODES, Codes, SpecialCode
-from models.features.codec_columns import (
-    CategoricalColumn,
-    CodecColumn,
-    ContinuousColumn,
-    fit_categorical,
-    fit_continuous,
-)
-from models.features.schema import ColumnKind, TableSchema
+from models.features.codec_columns import CategoricalColumn, CodecColumn, ContinuousColumn, Origin
+from models.features.codec_fitting import CodecConfig, fit_columns
+from models.features.derived import Derivation
+from models.features.schema import ColumnKind, ColumnSchema, TableSchema
 
 __all__ = [
     "NUM_SPECIAL_CODES",
@@ -36,15 +35,11 @@ __all__ = [
 ]
 
 
-class CodecConfig(BaseModel):
-    """Sizes of vocabularies and bins."""
+class _PartValues(NamedTuple):
+    """Shape: both [B]."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_bins: int = Field(default=32, ge=2, le=256)
-    max_categories: int = Field(default=1_000, ge=1)
-    max_total_categories: int = Field(default=100_000, ge=1)  # over all columns; bounds the packed table
-    min_count: int = Field(default=2, ge=1)  # rarer categories are unknown: one row teaches nothing
+    values: pl.Series
+    has_source: npt.NDArray[np.bool_]
 
 
 class Codec(BaseModel):
@@ -61,6 +56,7 @@ class Codec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: tuple[CodecColumn, ...]
+    derivations: tuple[Derivation, ...] = Field(default=(), exclude_if=lambda derivations: not derivations)
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, schema: TableSchema, config: CodecConfig | None = None) -> Codec:
@@ -73,8 +69,8 @@ class Codec(BaseModel):
         encoded = schema.encoded
         if not encoded:
             raise EncoderError(
-                "A table needs at least one feature column of kind categorical, boolean, postal_code or continuous "
-                f"to be encoded; none of its {len(schema.columns)} columns is. Change kinds or roles.",
+                "A table needs at least one feature column that is neither identifier nor constant; none of its "
+                f"{len(schema.columns)} columns is one. Change kinds or roles.",
                 code="no_encoded_columns",
             )
         absent = [column.name for column in encoded if column.name not in frame.columns]
@@ -83,24 +79,8 @@ class Codec(BaseModel):
                 f"The codec is fitted on all feature columns; {len(absent)} are not in the rows: {absent[:5]}.",
                 code="missing_columns",
             )
-        numeric = [column for column in encoded if column.kind is ColumnKind.CONTINUOUS]
-        named = [column for column in encoded if column.kind is not ColumnKind.CONTINUOUS]
-        budget = config.max_total_categories // max(len(named), 1)
-        max_categories = max(1, min(config.max_categories, budget))
-        columns: list[CategoricalColumn | ContinuousColumn] = [
-            fit_categorical(
-                frame[column.name],
-                column.storage_type,
-                max_categories=max_categories,
-                min_count=config.min_count,
-            )
-            for column in named
-        ]
-        columns += [
-            fit_continuous(frame[column.name], column.storage_type, max_bins=config.max_bins)
-            for column in numeric
-        ]
-        return cls(columns=tuple(columns))
+        fitted = fit_columns(frame, schema, config)
+        return cls(columns=fitted.columns, derivations=fitted.derivations)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -149,21 +129,66 @@ class Codec(BaseModel):
     def transform(self, frame: pl.DataFrame) -> Codes:
         """Codes of every row; a column the frame lacks is missing, columns it has beyond these are ignored.
 
-        Never raises on values: what was never seen is unknown, numbers out of range take the end knots.
+        Never raises on values: what was never seen or cannot be read is unknown, numbers out of range take the end knots.
         """
         num_rows, num_columns = frame.height, len(self.columns)
         index = np.empty((num_columns, num_rows), dtype=np.int32)
         fraction = np.zeros((num_columns, num_rows), dtype=np.float32)
-        for position, (column, offset) in enumerate(zip(self.columns, self.offsets.tolist(), strict=True)):
-            if column.name in frame.columns:
-                codes, fractions = column.encode(frame[column.name])
-                index[position] = codes + offset
-                fraction[position] = fractions
-            else:
+        present = frozenset(frame.columns)
+        parts = self._parts(frame) if self.derivations else {}
+        for position, (column, offset) in enumerate(self._segments):
+            if column.source not in present:
                 index[position] = offset + SpecialCode.MISSING
+                continue
+            if column.origin is None:
+                codes, fractions = column.encode(frame[column.name])
+            else:
+                part = parts[column.origin]
+                codes, fractions = column.encode(part.values)
+                codes[part.has_source & (codes == SpecialCode.MISSING)] = SpecialCode.UNKNOWN
+            index[position] = codes + offset
+            fraction[position] = fractions
         return Codes(
             torch.from_numpy(np.ascontiguousarray(index.T)),
             torch.from_numpy(np.ascontiguousarray(fraction.T)),
             self.names,
             self.offsets,
+            self.source_of,
         )
+
+    def expand(
+        self, frame: pl.DataFrame, columns: Sequence[ColumnSchema]
+    ) -> tuple[pl.DataFrame, tuple[ColumnSchema, ...]]:
+        """The `columns` of `frame` as plain ones, for models without this encoder: those of a kind that is derived become
+        their parts, categorical or continuous, under the names they have here; a null part is missing or unreadable."""
+        parts = self._parts(frame.select([c.name for c in columns])) if self.derivations else {}
+        expanded: list[pl.Series] = []
+        schemas: list[ColumnSchema] = []
+        for schema in columns:
+            derived = [column for column in self.columns if column.origin and column.source == schema.name]
+            if not derived:
+                expanded.append(frame[schema.name])
+                schemas.append(schema)
+            for column in derived:
+                assert column.origin is not None
+                expanded.append(parts[column.origin].values.fill_nan(None).alias(column.name))
+                kind = ColumnKind(column.kind)
+                schemas.append(ColumnSchema(name=column.name, kind=kind, storage_type=column.storage_type))
+        return pl.DataFrame(expanded), tuple(schemas)
+
+    @cached_property
+    def _segments(self) -> tuple[tuple[CategoricalColumn | ContinuousColumn, int], ...]:
+        """Columns with their offsets, without a tensor in between: a request of one row pays for each call."""
+        return tuple(zip(self.columns, self.offsets.tolist(), strict=True))
+
+    def _parts(self, frame: pl.DataFrame) -> dict[Origin, _PartValues]:
+        """Derived values of the sources that are in the frame."""
+        found: dict[Origin, _PartValues] = {}
+        for derivation in self.derivations:
+            if derivation.source not in frame.columns:
+                continue
+            series = frame[derivation.source]
+            has_source = series.is_not_null().to_numpy()
+            for part, values in zip(derivation.parts, derivation.apply(series), strict=True):
+                found[Origin(source=derivation.source, part=part.name)] = _PartValues(values, has_source)
+        return found

@@ -30,10 +30,12 @@ class Codes:
     """Encoded rows.
 
     Shape: `index` int32 [B, C], rows of the packed table; `fraction` float32 [B, C] in [0, 1), how far a number is
-    on its way from knot `index` to knot `index + 1` (0 for categories and special codes); `offsets` int64 [C].
+    on its way from knot `index` to knot `index + 1` (0 for categories and special codes); `offsets` int64 [C]; `sources`
+    [C], the table's column each one stands for.
 
     Example:
-        >>> codes = Codes(torch.tensor([[2, 9]], dtype=torch.int32), torch.zeros(1, 2), ("a", "b"), torch.tensor([0, 5]))
+        >>> index, offsets = torch.tensor([[2, 9]], dtype=torch.int32), torch.tensor([0, 5])
+        >>> codes = Codes(index, torch.zeros(1, 2), ("a", "b"), offsets, ("a", "b"))
         >>> len(codes), codes.missing_counts()
         (1, {'a': 1, 'b': 0})
     """
@@ -42,6 +44,7 @@ class Codes:
     fraction: torch.Tensor
     names: tuple[str, ...]
     offsets: torch.Tensor
+    sources: tuple[str, ...]
 
     def __len__(self) -> int:
         return self.index.shape[0]
@@ -49,13 +52,14 @@ class Codes:
     def select_rows(self, rows: torch.Tensor | Sequence[int] | slice) -> Codes:
         """The rows at `rows` (int64 [n], or a slice), in that order."""
         if isinstance(rows, slice):
-            return Codes(self.index[rows], self.fraction[rows], self.names, self.offsets)
+            return Codes(self.index[rows], self.fraction[rows], self.names, self.offsets, self.sources)
         positions = torch.as_tensor(rows, dtype=torch.int64)
         return Codes(
             self.index.index_select(0, positions),
             self.fraction.index_select(0, positions),
             self.names,
             self.offsets,
+            self.sources,
         )
 
     def local(self) -> torch.Tensor:
@@ -63,13 +67,18 @@ class Codes:
         return self.index.to(torch.int64) - self.offsets
 
     def missing_counts(self) -> dict[str, int]:
-        """Per column, the rows where it was null or omitted."""
+        """Per column of the table, the rows where it was null or omitted."""
         return self._counts(SpecialCode.MISSING)
 
     def unseen_counts(self) -> dict[str, int]:
-        """Per column, the rows whose value the codec never saw (or could not read as a number)."""
+        """Per column of the table, the rows whose value the codec never saw in some part (or could not read)."""
         return self._counts(SpecialCode.UNKNOWN)
 
     def _counts(self, code: SpecialCode) -> dict[str, int]:
-        counts = (self.index == (self.offsets + code).to(self.index.dtype)).sum(dim=0).tolist()
-        return dict(zip(self.names, counts, strict=True))
+        found = self.index == (self.offsets + code).to(self.index.dtype)
+        if self.sources == self.names:
+            return dict(zip(self.names, found.sum(dim=0).tolist(), strict=True))
+        columns: dict[str, list[int]] = {}
+        for position, source in enumerate(self.sources):
+            columns.setdefault(source, []).append(position)
+        return {source: int(found[:, positions].any(dim=1).sum()) for source, positions in columns.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict
 
 _DATES = (
     "%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%Y", "%d.%m.%y", "%d-%m-%Y",
@@ -13,8 +14,24 @@ _MOMENTS = (
     *(date + time for date in _DATES for time in _TIMES[: 4 if date == "%Y-%m-%d" else 2]),
     "%Y%m%dT%H%M%S", "%d/%b/%Y:%H:%M:%S", "[%d/%b/%Y:%H:%M:%S",
 )  # fmt: skip
-_ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
+# Only after a time: the year of 29-02-2024 is no zone.
+_ZONE = r"((?::\d\d|T\d{4}|T\d{6})(?:\.\d+)?) ?(?:Z|[+-]\d\d:?\d\d)$"
+_OFFSET = r"([+-])(\d\d):?(\d\d)$"
 _SHAPE = r"^\[?(?:\d{1,4}[-/. ]|[A-Z][a-z]{2,8} \d|\d{8}T)"
+_SAMPLE = 20_000  # distinct cells, evenly spaced
+_FIRST_YEAR, _LAST_YEAR = (
+    1000,
+    2999,
+)  # outside them a template has misread the cell: `24` is no year of four digits
+
+
+class TextFormat(BaseModel):
+    """The one way a column writes its moments: a strptime template, and whether times name their zone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    template: str
+    has_zone: bool = False
 
 
 def moment_share(text: pl.Series) -> float:
@@ -23,13 +40,57 @@ def moment_share(text: pl.Series) -> float:
     has_shape = stripped.str.contains(_SHAPE)
     if not has_shape.any():
         return 0.0
-    local = stripped.str.replace(_ZONE, "")
+    local = stripped.str.replace(_ZONE, "${1}")
     parsed = pl.Series([False]).new_from_index(0, len(text))
     for template in (*_DATES, *_MOMENTS):
         parsed = parsed | _parse(local, template).is_not_null()
         if parsed.all():
             break
     return int((parsed & has_shape).sum()) / len(text)
+
+
+def find_format(text: pl.Series) -> TextFormat | None:
+    """The format that most distinct cells of `text` (String, no nulls) are written in; None where none fits any.
+
+    Of formats that fit equally many (day and month both below 13 throughout) the first of the list is taken, which puts
+    the day first: the same choice for every row of the column, so that what is derived stays consistent.
+    """
+    distinct = text.unique(maintain_order=True)
+    sample = distinct.gather_every(max(1, -(-len(distinct) // _SAMPLE))).str.strip_chars()
+    if not len(sample):
+        return None
+    has_zone = sample.str.contains(_ZONE)
+    local = sample.str.replace(_ZONE, "${1}")
+    best: str | None = None
+    most = 0
+    for template in (*_DATES, *_MOMENTS):
+        count = _num_plausible(_parse(local, template))
+        if count > most:
+            best, most = template, count
+        if most == len(sample):
+            break
+    return None if best is None else TextFormat(template=best, has_zone=bool(has_zone.any()))
+
+
+def format_share(text: pl.Series, found: TextFormat) -> float:
+    """Part of the cells of `text` (String, no nulls, not empty) that are written in the format."""
+    return _num_plausible(parse_format(text, found)) / len(text)
+
+
+def parse_format(text: pl.Series, found: TextFormat) -> pl.Series:
+    """`text` String [n] as Datetime[us] [n], in UTC where it names zones; null where it is not in the format."""
+    stripped = text.str.strip_chars()
+    if not found.has_zone:
+        return _parse(stripped, found.template)
+    moments = _parse(stripped.str.replace(_ZONE, "${1}"), found.template)
+    cells = stripped.str.extract_groups(_OFFSET).struct
+    minutes = cells.field("2").cast(pl.Int64) * 60 + cells.field("3").cast(pl.Int64)
+    ahead = (cells.field("1") == "-").replace_strict({True: -1, False: 1}, return_dtype=pl.Int64) * minutes
+    return moments - (ahead.fill_null(0) * 60_000_000).cast(pl.Duration("us"))
+
+
+def _num_plausible(moments: pl.Series) -> int:
+    return int(moments.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR).sum())
 
 
 def parse_moments(text: pl.Series) -> pl.Series | None:

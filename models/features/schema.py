@@ -49,10 +49,8 @@ class Task(StrEnum):
     REGRESSION = "regression"
 
 
-ENCODED_KINDS = frozenset(
-    {ColumnKind.CATEGORICAL, ColumnKind.CONTINUOUS, ColumnKind.BOOLEAN, ColumnKind.POSTAL_CODE}
-)
-"""Kinds the codec turns into tokens today; the others are stored and reported."""
+ENCODED_KINDS = frozenset(ColumnKind) - {ColumnKind.IDENTIFIER, ColumnKind.CONSTANT}
+"""Kinds the codec turns into tokens; the others say nothing about other rows and are only stored and reported."""
 
 
 class _Frozen(BaseModel):

@@ -78,7 +78,7 @@ def compute_features(
     Raises:
         Interrupted: whatever `advance` raises.
     """
-    names = [name for name in bundle.codec.names if name in frame.columns]
+    names = [name for name in bundle.codec.sources if name in frame.columns]
     features = torch.empty(len(rows), sample.width)
     for start in range(0, len(rows), CHUNK_ROWS):
         part = rows[start : start + CHUNK_ROWS]

@@ -17,7 +17,7 @@ SCHEMA = TableSchema(
         column("a"),
         column("t2", Role.TARGET),
         column("t1", Role.TARGET),
-        column("note", kind=ColumnKind.TEXT),
+        column("note", kind=ColumnKind.IDENTIFIER),
     )
 )
 
@@ -54,5 +54,5 @@ def test__stale__tokens_change__says_which() -> None:
 
 
 def test__stale__what_is_no_token_changes__nothing() -> None:
-    assert stale_reason(SCHEMA, changed("note", kind=ColumnKind.IDENTIFIER)) is None
+    assert stale_reason(SCHEMA, changed("note", kind=ColumnKind.CONSTANT)) is None
     assert stale_reason(SCHEMA, changed("a", evidence="other words")) is None
