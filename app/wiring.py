@@ -14,12 +14,19 @@ from app.services.aliases import AliasService
 from app.services.api_keys import KeyService
 from app.services.capacity import Capacity
 from app.services.columns import ColumnService
+from app.services.decisions import DecisionService
 from app.services.encoders import EncoderService
 from app.services.event_tail import EventTail
 from app.services.heads import HeadService
 from app.services.housekeeping import Housekeeper
 from app.services.jobs import JobService
+from app.services.keys_to_label import KeysToLabelService
+from app.services.label_counts import LabelCounter
+from app.services.label_publishing import LabelPublisher
+from app.services.label_sets import LabelSetService
 from app.services.labels import LabelService
+from app.services.refits import RefitService
+from app.services.rollbacks import RollbackService
 from app.services.tables import TableService
 from app.services.targets import TargetService
 from app.services.workspaces import ensure_first_key
@@ -53,8 +60,13 @@ class Container:
     encoders: EncoderService
     targets: TargetService
     labels: LabelService
+    label_sets: LabelSetService
+    keys_to_label: KeysToLabelService
+    decisions: DecisionService
     heads: HeadService
+    refits: RefitService
     aliases: AliasService
+    rollbacks: RollbackService
     jobs: JobService
     keys: KeyService
     first_key: str | None = None
@@ -133,6 +145,8 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
         metrics=metrics,
     )
     capacity = _capacity(settings, is_working=settings.embedded_worker or not with_serving)
+    publisher = LabelPublisher(database, store, folder=settings.uploads_dir)
+    counter = LabelCounter(database, publisher)
     return Container(
         settings=settings,
         database=database,
@@ -151,13 +165,21 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
         ),
         tables=TableService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes),
         columns=ColumnService(database, store),
-        encoders=EncoderService(database, capacity),
-        targets=TargetService(database, store),
+        encoders=EncoderService(database, store, capacity),
+        targets=TargetService(database, store, counter),
         labels=LabelService(
-            database, store, folder=settings.uploads_dir, max_labels=settings.max_labels_per_request
+            database,
+            publisher,
+            max_labels=settings.max_labels_per_request,
+            max_file_labels=settings.max_labels_per_file,
         ),
-        heads=HeadService(database, store, capacity),
+        label_sets=LabelSetService(database, store, publisher),
+        keys_to_label=KeysToLabelService(database, publisher, predictions),
+        decisions=DecisionService(database, store),
+        heads=HeadService(database, store, capacity, counter),
+        refits=RefitService(database, capacity, counter),
         aliases=AliasService(database),
+        rollbacks=RollbackService(database),
         jobs=JobService(
             database, store, {kind: job.resumes_from_checkpoint for kind, job in JOB_KINDS.items()}
         ),

@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import typer
 
-_FORMULA = r"^[=+\-@\t\r|%]"  # what spreadsheets take for a formula, or drop to find one
+from app.services.spreadsheets import guarded
+
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 READ_ERRORS = (pl.exceptions.PolarsError, UnicodeDecodeError, json.JSONDecodeError, OSError, RecursionError)
@@ -94,18 +95,3 @@ def write_frame(frame: pl.DataFrame, file: Path) -> None:
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def guarded(frame: pl.DataFrame) -> pl.DataFrame:
-    """Texts that a spreadsheet would run as a formula get an apostrophe in front; numbers stay as they are."""
-    texts = frame.select(pl.col(pl.String)).columns
-    is_formula = [pl.col(name).str.contains(_FORMULA) & ~pl.col(name).str.contains(_NUMBER) for name in texts]
-    columns = [
-        pl.when(check).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name)).alias(name)
-        for name, check in zip(texts, is_formula, strict=True)
-    ]
-    return frame.with_columns(columns).rename({name: _guarded_name(name) for name in frame.columns})
-
-
-def _guarded_name(name: str) -> str:
-    return f"'{name}" if name[:1] in "=+-@\t\r|%" and name else name

@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from app.jobs.column_labels import column_labels
 from app.jobs.contract import Task
 from app.schemas.payloads import LabelsRequest
+from app.services.label_facts import preceding
 from app.services.label_files import decode_values, read_labels
+from app.serving.decisions import rule_of
 from models.errors import LabelError
 from models.features.labels import encode_labels
 from models.features.schema import KEY_COLUMN, ROW_COLUMN, SPLIT_COLUMN, Role, TableSchema
@@ -30,18 +33,22 @@ def target_data(
     target: Target,
     label_set: LabelSet,
     request: LabelsRequest,
+    snapshot_id: str,
 ) -> TargetData:
-    """Labels of `target` as `head` is to be fitted on them.
+    """Labels of `target` as `head` is to be fitted on them; `snapshot_id` is that of `snapshot`.
 
     Raises:
-        LabelError: the target has no task yet, or values that are not of its task and classes.
+        LabelError: the target has no task yet, or values that are not of its task and classes; as `column_labels`.
     """
     if target.task is None:
         raise LabelError(f"The target {target.name!r} has no labels yet; send some first.", code="no_labels")
     labelled = (
-        _from_column(snapshot, str(target.column_name))
+        _from_column(
+            column_labels(task, snapshot, snapshot_id, schema, str(target.column_name), label_set),
+            str(target.column_name),
+        )
         if label_set.digest is None
-        else _from_keys(task, snapshot, label_set.digest)
+        else _from_keys(task, snapshot, schema, label_set.digest)
     )
     labelled = sample_train_labels(labelled.sort(ROW_COLUMN), request)
     classes = None if target.classes is None else tuple(target.classes)
@@ -57,6 +64,7 @@ def target_data(
         evaluation=(labelled[SPLIT_COLUMN] == EVALUATION).to_numpy(),
         weights=_weights(snapshot, schema, labelled, rows),
         seen_in_pretraining=head.seen_in_pretraining,
+        decision=rule_of(target.decision),
     )
 
 
@@ -75,16 +83,17 @@ def sample_train_labels(labelled: pl.DataFrame, request: LabelsRequest) -> pl.Da
     return labelled.filter(pl.Series(keep))
 
 
-def _from_column(snapshot: Snapshot, column: str) -> pl.DataFrame:
-    frame = snapshot.read([column])
+def _from_column(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     return frame.select(
         ROW_COLUMN, SPLIT_COLUMN, pl.col(column).alias(_LABEL), pl.lit(None, pl.Float64).alias(_WEIGHT)
     ).filter(pl.col(_LABEL).is_not_null())
 
 
-def _from_keys(task: Task, snapshot: Snapshot, digest: str) -> pl.DataFrame:
-    """Labels by key, joined to the rows that exist; a label of an unknown key waits for its row."""
+def _from_keys(task: Task, snapshot: Snapshot, schema: TableSchema, digest: str) -> pl.DataFrame:
+    """Labels by key, joined to the rows that exist; a label of an unknown key waits for its row, and one that became
+    known before the time of its row as it is now is not used."""
     labels = read_labels(task.store.local_path(task.workspace_id, digest))
+    labels = labels.filter(pl.Series(~preceding(labels, snapshot, schema)))
     joined = snapshot.read([]).join(labels, left_on=KEY_COLUMN, right_on="key", how="inner")
     values = pl.Series(_LABEL, decode_values(joined["value"]), dtype=pl.Object)
     return joined.select(ROW_COLUMN, SPLIT_COLUMN, pl.col("weight").alias(_WEIGHT)).with_columns(values)

@@ -3,7 +3,19 @@
 A router joins `KEYED` and is closed to callers without a key; nothing is open unless it stands in `PUBLIC`.
 """
 
-from app.routes import aliases, encoders, heads, jobs, keys, predict, probes, tables, targets
+from app.routes import (
+    aliases,
+    encoders,
+    heads,
+    jobs,
+    keys,
+    labels,
+    predict,
+    probes,
+    rollbacks,
+    tables,
+    targets,
+)
 
 PUBLIC = (probes.public_router,)
 KEYED = (probes.router,)
@@ -11,8 +23,10 @@ KEYED_V1 = (
     tables.router,
     encoders.router,
     targets.router,
+    labels.router,
     heads.router,
     aliases.router,
+    rollbacks.router,
     predict.router,
     jobs.router,
     jobs.workers_router,

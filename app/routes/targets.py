@@ -1,4 +1,4 @@
-"""Targets of a table, and labels by key."""
+"""Targets of a table, and how they decide."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from app.dependencies import FineTuner, Parts, Reader
+from app.dependencies import FineTuner, Parts, Promoter, Reader
 from app.routes.edge.conditions import Repeatable
 from app.routes.edge.responses import answer_response, problems
 from app.routes.edge.strict_json import JsonBody
 from app.routes.parameters import TableName, TargetName
 from app.schemas.targets import (
-    LabelsAccepted,
-    LabelsRequest,
+    DecisionBody,
+    DecisionRequest,
     TargetBody,
     TargetCreated,
     TargetDeleted,
@@ -55,14 +55,25 @@ def delete_target(parts: Parts, caller: FineTuner, table: TableName, target: Tar
     return parts.targets.delete(caller, table, target)
 
 
-@router.post("/{target}/labels", response_model=LabelsAccepted, responses=problems(400, 404, 409, 413, 415))
-def post_labels(
+@router.get("/{target}/decision", responses=problems(404))
+def get_decision(parts: Parts, caller: Reader, table: TableName, target: TargetName) -> DecisionBody:
+    """How `label` follows from probabilities, and what that comes to on the rows that the champion was judged on."""
+    return parts.decisions.get(caller, table, target)
+
+
+@router.put("/{target}/decision", responses=problems(400, 404, 409, 413, 415))
+def put_decision(
     parts: Parts,
-    caller: FineTuner,
+    caller: Promoter,
     table: TableName,
     target: TargetName,
-    body: Annotated[LabelsRequest, Depends(JsonBody(LabelsRequest))],
-    repeat: Repeatable,
-) -> Response:
-    """Add, replace or (value null) withdraw labels by key. A key stands once in a request."""
-    return answer_response(parts.labels.post(caller, table, target, body, repeat))
+    body: Annotated[DecisionRequest, Depends(JsonBody(DecisionRequest))],
+) -> DecisionBody:
+    """Decide by `threshold`, `costs` or `capacity` from now on. No head changes; `label` in answers does."""
+    return parts.decisions.put(caller, table, target, body.root)
+
+
+@router.delete("/{target}/decision", responses=problems(404))
+def delete_decision(parts: Parts, caller: Promoter, table: TableName, target: TargetName) -> DecisionBody:
+    """Decide for the most probable class again."""
+    return parts.decisions.put(caller, table, target, None)

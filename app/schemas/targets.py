@@ -1,17 +1,15 @@
-"""Targets and their labels."""
+"""Targets, and how they decide."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SkipValidation
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, RootModel
 
 from app.schemas.base import AnswerBody, Instant, Name, RequestBody
+from app.schemas.labels import MAX_TEXT_LABEL_CHARS
 from models.features.schema import JsonScalar, Task
-
-MAX_KEY_CHARS = 1_000
-MAX_TEXT_LABEL_CHARS = 200
+from models.heads.decision import DecisionRule
 
 
 class TargetRequest(RequestBody):
@@ -24,6 +22,10 @@ class TargetRequest(RequestBody):
         default=None, description="The positive class of a binary target."
     )
     forbidden_columns: Annotated[list[str], Field(default_factory=list, max_length=2_000)]
+    decision: DecisionRule | None = Field(
+        default=None,
+        description="How `label` follows from probabilities; by default the most probable class.",
+    )
 
 
 class TargetBody(AnswerBody):
@@ -39,6 +41,7 @@ class TargetBody(AnswerBody):
     num_labels: int
     label_counts: dict[str, Any]
     champion: int | None = Field(description="Head version that serves by default.")
+    decision: dict[str, Any] | None = Field(description="The decision rule; null is the most probable class.")
     created_at: Instant
 
 
@@ -57,66 +60,19 @@ class TargetDeleted(AnswerBody):
     cancelled_jobs: list[str]
 
 
-def _is_key(value: object) -> bool:
-    return type(value) is int or (type(value) is str and 0 < len(value) <= MAX_KEY_CHARS)
+class DecisionRequest(RootModel[DecisionRule]):
+    """`threshold`, `costs` or `capacity`."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
 
 
-def _check_key(value: object) -> object:
-    if not _is_key(value):
-        raise PydanticCustomError(
-            "invalid_key",
-            "a key is a non-empty text of at most {most} characters or an integer below 2**63; received {type}",
-            {"most": MAX_KEY_CHARS, "type": type(value).__name__},
-        )
-    return value
+class DecisionBody(AnswerBody):
+    """The rule of a target, and what it comes to on the rows that its champion was judged on (never fitted)."""
 
-
-def _check_value(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, str):
-        if len(value) <= MAX_TEXT_LABEL_CHARS:
-            return value
-        raise PydanticCustomError(
-            "invalid_label",
-            "a text label has at most {most} characters; received {length}",
-            {"most": MAX_TEXT_LABEL_CHARS, "length": len(value)},
-        )
-    raise PydanticCustomError(
-        "invalid_label",
-        "a label is a text, a number, true, false, or null to withdraw it; received {type}",
-        {"type": type(value).__name__},
-    )
-
-
-class Label(RequestBody):
-    """`value` null withdraws the label of `key`."""
-
-    key: Annotated[SkipValidation[str | int], BeforeValidator(_check_key, json_schema_input_type=str | int)]
-    value: Annotated[
-        SkipValidation[JsonScalar | None],
-        BeforeValidator(_check_value, json_schema_input_type=JsonScalar | None),
-    ]
-    at: Annotated[float | None, Field(description="When it became known, UNIX seconds.")] = None
-    weight: Annotated[float | None, Field(gt=0, le=1e9)] = None
-
-
-class LabelsRequest(RequestBody):
-    labels: Annotated[list[Label], Field(min_length=1)]
-    strict: bool = Field(default=False, description="Refuse all of them when any key has no row.")
-
-
-class LabelsAccepted(AnswerBody):
-    """`accepted` counts all labels that were taken; the `replaced` and the `unmatched` ones are among them."""
-
-    accepted: int
-    replaced: int
-    withdrawn: int
-    unmatched: int = Field(description="Labels of this request whose key has no row yet; they are kept.")
-    num_labels: int = Field(description="Labels of the target that have a row.")
-    num_evaluation: int = Field(description="Those among them on evaluation rows: never fitted.")
-    num_parked: int = Field(description="Labels of the target that wait for their row.")
-    label_set: int
-    task: Task | None
-    classes: list[JsonScalar] | None
-    warnings: list[str]
+    target: str
+    decision: dict[str, Any]
+    head: int | None = Field(description="The champion; null where there is none yet.")
+    applied: dict[str, Any] | None = Field(description="The rule as it is applied to this head.")
+    metrics: dict[str, Any] | None = Field(description="Per judged part: precision, recall, accuracy, cost.")
+    most_probable: dict[str, Any] | None = Field(description="The same without the rule.")
+    reason: str | None = Field(description="Why there are no metrics.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.errors import Forbidden, InvalidRequest, ServiceError
 from app.schemas.heads import (
     FineTuneAccepted,
@@ -24,36 +22,29 @@ from app.services.answers import Answer, RepeatableRequest, make_once
 from app.services.artifacts import remove_unreferenced
 from app.services.capacity import Capacity
 from app.services.estimates import estimate_finetune
-from app.services.lookup import active_encoder, current_schema, encoder_schema, ready_table, target_of
+from app.services.fitting_ground import FittingGround
+from app.services.label_counts import LabelCounter
+from app.services.lookup import target_of
 from app.services.target_labels import check_fittable
 from app.services.views import absent_columns, is_seen_in_pretraining
-from models.features.schema import TableSchema
 from models.heads import DEFAULT_HEAD
 from storage.artifacts import ArtifactStore
 from storage.engine import Database
 from storage.ids import new_id
-from storage.orm import Encoder, Head, Job, LabelSet, Snapshot, Table, Target
+from storage.orm import Head, Job, LabelSet, Target
 from storage.unit_of_work import UnitOfWork
 
 EVERY_TARGET = "*"
 
 
-@dataclass(frozen=True)
-class _Ground:
-    """What all heads of one job stand on."""
-
-    table: Table
-    snapshot: Snapshot
-    schema: TableSchema
-    encoder: Encoder
-    encoder_schema: TableSchema
-
-
 class HeadService:
-    def __init__(self, database: Database, store: ArtifactStore, capacity: Capacity) -> None:
+    def __init__(
+        self, database: Database, store: ArtifactStore, capacity: Capacity, counter: LabelCounter
+    ) -> None:
         self._database = database
         self._store = store
         self._capacity = capacity
+        self._counter = counter
 
     def fit_one(
         self,
@@ -65,13 +56,15 @@ class HeadService:
     ) -> Answer:
         """Queue the next head version of one target.
 
-        Raises: NotFound; InvalidRequest `no_labels`, `one_class`; ResourceConflict `no_encoder`, `table_not_ready`.
+        Raises: NotFound; InvalidRequest `no_labels`, `one_class`; ResourceConflict `no_encoder`, `table_not_ready`,
+            `label_column_lost`, `column_is_no_target`, `no_column_left`.
         """
+        self._counter.refresh(principal, table_name, [target_name])
 
         def make(uow: UnitOfWork) -> Answer:
-            ground = _ground(uow, principal, table_name)
+            ground = FittingGround.find(uow, principal, table_name)
             target = uow.targets.by_name(ground.table.id, target_name)
-            ready = [(target, check_fittable(uow, target, ground.snapshot))]
+            ready = [(target, check_fittable(uow, target, ground.snapshot, ground.schema))]
             ((_, head),), job = _queue(uow, principal, ground, ready, wanted, self._capacity)
             body = HeadAccepted(head=HeadSummary.model_validate(head), job=JobBody.of(job))
             return Answer.accepted(body, job.id)
@@ -89,9 +82,12 @@ class HeadService:
 
         Raises: as `fit_one`, for any target that is named; InvalidRequest `no_targets`, when "*" leaves none.
         """
+        self._counter.refresh(
+            principal, table_name, None if wanted.targets == EVERY_TARGET else wanted.targets
+        )
 
         def make(uow: UnitOfWork) -> Answer:
-            ground = _ground(uow, principal, table_name)
+            ground = FittingGround.find(uow, principal, table_name)
             ready, skipped = _fittable_targets(uow, ground, wanted.targets)
             made, job = _queue(uow, principal, ground, ready, wanted, self._capacity)
             heads = [
@@ -129,24 +125,18 @@ class HeadService:
         return HeadDeleted(target=target.name, version=version)
 
 
-def _ground(uow: UnitOfWork, principal: Principal, table_name: str) -> _Ground:
-    table, snapshot = ready_table(uow, principal, table_name)
-    encoder = active_encoder(uow, table)
-    return _Ground(table, snapshot, current_schema(uow, table), encoder, encoder_schema(uow, encoder))
-
-
 def _fittable_targets(
-    uow: UnitOfWork, ground: _Ground, names: list[str] | str
+    uow: UnitOfWork, ground: FittingGround, names: list[str] | str
 ) -> tuple[list[tuple[Target, LabelSet]], dict[str, str]]:
     """Targets with the label sets to fit them on; with "*" those that cannot be fitted are skipped, with why."""
     if names != EVERY_TARGET:
         targets = [uow.targets.by_name(ground.table.id, name) for name in dict.fromkeys(names)]
-        return [(target, check_fittable(uow, target, ground.snapshot)) for target in targets], {}
+        return [(target, check_fittable(uow, target, ground.snapshot, ground.schema)) for target in targets], {}
     ready: list[tuple[Target, LabelSet]] = []
     skipped: dict[str, str] = {}
     for target in uow.targets.list(ground.table.id):
         try:
-            ready.append((target, check_fittable(uow, target, ground.snapshot)))
+            ready.append((target, check_fittable(uow, target, ground.snapshot, ground.schema)))
         except ServiceError as error:
             skipped[target.name] = error.message
     if not ready:
@@ -160,7 +150,7 @@ def _fittable_targets(
 def _queue(
     uow: UnitOfWork,
     principal: Principal,
-    ground: _Ground,
+    ground: FittingGround,
     ready: list[tuple[Target, LabelSet]],
     wanted: HeadRequest,
     capacity: Capacity,
@@ -240,6 +230,7 @@ def _alias_names(uow: UnitOfWork, target: Target) -> dict[str, list[str]]:
 def _body(uow: UnitOfWork, target: Target, head: Head, aliases: dict[str, list[str]]) -> HeadBody:
     encoder = uow.encoders.get(head.encoder_id)
     label_set = uow.label_sets.get(head.label_set_id)
+    champion = None if head.refit_of_id is None else uow.heads.get(head.refit_of_id)
     return HeadBody.model_validate(
         {
             "version": head.version,
@@ -250,6 +241,7 @@ def _body(uow: UnitOfWork, target: Target, head: Head, aliases: dict[str, list[s
             "encoder": 0 if encoder is None else encoder.version,
             "view": head.view,
             "seen_in_pretraining": head.seen_in_pretraining,
+            "refit_of": None if champion is None else champion.version,
             "label_set": 0 if label_set is None else label_set.version,
             "labels": head.labels_request,
             "metrics": head.metrics,

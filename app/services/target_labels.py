@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, ResourceConflict
+from app.services.views import absent_columns
 from models.errors import LabelError
 from models.evaluation.leaks import find_leaks
 from models.features.labels import encode_labels, infer_task
-from models.features.schema import SPLIT_COLUMN, ColumnSchema, JsonScalar, TableSchema, Task
+from models.features.schema import SPLIT_COLUMN, ColumnSchema, JsonScalar, Role, TableSchema, Task
 from models.features.snapshot import Snapshot
 from storage.orm import LabelSet, Target
 from storage.orm import Snapshot as SnapshotRow
 from storage.orm.base import JsonObject
 from storage.unit_of_work import UnitOfWork
 
+LABEL_ROLES = (Role.FEATURE, Role.TARGET)
 FEW_LABELS = 50
 MIN_HOLDOUT_LABELS = 200
 MIN_HOLDOUT_PER_CLASS = 20
@@ -73,20 +75,24 @@ def column_facts(
     column: ColumnSchema,
     task: Task | None,
     positive: JsonScalar | None,
-    absent: Sequence[str],
+    absent: Sequence[str] | None,
+    known: Sequence[JsonScalar] = (),
 ) -> LabelFacts:
-    """Labels that are the values of a column; `absent`: the view, whose columns cannot leak.
+    """Labels that are the values of a column; `absent`: the view, whose columns cannot leak (None: do not look);
+    `known`: classes that stay.
 
     Raises: LabelError all_null, one_class, too_many_classes, task_mismatch, unknown_positive …
     """
     frame = snapshot.read([column.name])
     labelled = frame.filter(pl.col(column.name).is_not_null())
-    inferred = infer_task(labelled[column.name], column.storage_type, task=task, positive=positive)
+    inferred = infer_task(
+        labelled[column.name], column.storage_type, task=task, positive=positive, known=known
+    )
     is_evaluation = (labelled[SPLIT_COLUMN] == "evaluation").to_numpy()
     counts = count_labels(labelled[column.name].to_list(), is_evaluation, 0, inferred.task, inferred.classes)
-    features = [feature.name for feature in schema.encoded if feature.name not in absent]
     leaks: list[str] = []
-    if snapshot.num_rows * len(features) <= MAX_LEAK_CELLS:
+    features = [feature.name for feature in schema.encoded if feature.name not in (absent or ())]
+    if absent is not None and snapshot.num_rows * len(features) <= MAX_LEAK_CELLS:
         rows = snapshot.read(features, with_row_ids=False).filter(frame[column.name].is_not_null())
         encoded = encode_labels(labelled[column.name], inferred.task, inferred.classes)
         leaks = find_leaks(rows, features, encoded.astype(np.float64), inferred.task)
@@ -142,11 +148,39 @@ def count_warnings(counts: JsonObject, task: Task | None) -> list[str]:
     return warnings
 
 
-def check_fittable(uow: UnitOfWork, target: Target, snapshot: SnapshotRow) -> LabelSet:
-    """The label set to fit a head of `target` on.
+def label_column(target: Target, schema: TableSchema) -> ColumnSchema:
+    """The column whose values are the labels of `target`.
 
-    Raises: InvalidRequest `no_labels`, `one_class`, from counts alone.
+    Raises: ResourceConflict `label_column_lost`, `column_is_no_target`, when the table has changed since.
     """
+    name = str(target.column_name)
+    if name not in schema:
+        raise ResourceConflict(
+            f"The column {name!r} of the target {target.name!r} is not in the table any more; delete the target, or add "
+            "a snapshot that has the column.",
+            code="label_column_lost",
+        )
+    column = schema[name]
+    if column.role not in LABEL_ROLES:
+        raise ResourceConflict(
+            f"The column {name!r} of the target {target.name!r} has the role {column.role} now; a target is a column "
+            "with the role target or feature. Change the role back, or make another target.",
+            code="column_is_no_target",
+            details={"column": name},
+        )
+    return column
+
+
+def check_fittable(
+    uow: UnitOfWork, target: Target, snapshot: SnapshotRow, schema: TableSchema | None = None
+) -> LabelSet:
+    """The label set to fit a head of `target` on, from counts alone; `schema`: the table's, as it is now.
+
+    Raises: InvalidRequest `no_labels`, `one_class`, `labels_of_another_snapshot`; ResourceConflict as `label_column`, and
+        `no_column_left`.
+    """
+    if schema is not None:
+        _check_columns(target, schema)
     label_set = uow.label_sets.latest(target.id)
     counts = {} if label_set is None else label_set.counts
     if label_set is None or label_set.num_labels == 0 or counts.get("train", 0) == 0:
@@ -164,10 +198,24 @@ def check_fittable(uow: UnitOfWork, target: Target, snapshot: SnapshotRow) -> La
         )
     if label_set.snapshot_id is not None and label_set.snapshot_id != snapshot.id:
         raise InvalidRequest(
-            f"The labels of {target.name!r} were read from an earlier snapshot; make the target again.",
+            f"The labels of {target.name!r} are those of an earlier snapshot: the column's values in the current one are "
+            "not of the target's task and classes. Correct them in a new snapshot, or make another target.",
             code="labels_of_another_snapshot",
         )
     return label_set
+
+
+def _check_columns(target: Target, schema: TableSchema) -> None:
+    """Roles can change after a target was made."""
+    if target.column_name is not None:
+        label_column(target, schema)
+    absent = absent_columns(schema, target.column_name, target.forbidden_columns)
+    if all(column.name in absent for column in schema.encoded):
+        raise ResourceConflict(
+            f"None of the table's {len(schema.encoded)} feature columns is left to predict {target.name!r} from; give "
+            "columns the role feature again, or make a target with fewer forbidden columns.",
+            code="no_column_left",
+        )
 
 
 def refuse_mixed_types(values: Sequence[JsonScalar]) -> None:

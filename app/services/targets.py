@@ -9,10 +9,12 @@ from app.schemas.principal import Principal
 from app.schemas.targets import TargetBody, TargetCreated, TargetDeleted, TargetList, TargetRequest
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
 from app.services.artifacts import remove_unreferenced
+from app.services.decisions import checked
+from app.services.label_counts import LabelCounter
 from app.services.lookup import current_schema, encoder_schema, ready_table, table_of, target_of
-from app.services.target_labels import LabelFacts, column_facts
+from app.services.target_labels import LABEL_ROLES, LabelFacts, column_facts
 from app.services.views import absent_columns, is_seen_in_pretraining
-from models.features.schema import ColumnSchema, Role, TableSchema, Task
+from models.features.schema import ColumnSchema, TableSchema, Task
 from models.features.snapshot import ROWS_FILE, Snapshot
 from storage.artifacts import ArtifactStore
 from storage.artifacts.manifest import bundle_path
@@ -22,14 +24,14 @@ from storage.orm import Table, Target
 from storage.unit_of_work import UnitOfWork
 
 CHAMPION = "champion"
-_LABEL_ROLES = (Role.FEATURE, Role.TARGET)
 _NO_LABELS = LabelFacts(None, None, {"train": 0, "evaluation": 0, "unmatched": 0, "distinct_train": 0}, [])
 
 
 class TargetService:
-    def __init__(self, database: Database, store: ArtifactStore) -> None:
+    def __init__(self, database: Database, store: ArtifactStore, counter: LabelCounter) -> None:
         self._database = database
         self._store = store
+        self._counter = counter
 
     def create(
         self, principal: Principal, table_name: str, wanted: TargetRequest, request: RepeatableRequest | None
@@ -37,7 +39,8 @@ class TargetService:
         """With a column the task is inferred from its values; without, the labels to come decide.
 
         Raises: InvalidRequest `unknown_column`, `column_is_no_target`, `no_column_left`, `task_mismatch`; LabelError for
-            values that are no labels (all null, one class, too many classes …); Conflict `name_taken`.
+            values that are no labels (all null, one class, too many classes …); Conflict `name_taken`; ResourceConflict
+            `task_not_settled`, `decision_does_not_fit`.
         """
         with self._database.reading() as uow:
             earlier = earlier_answer(uow, principal, request)
@@ -57,9 +60,10 @@ class TargetService:
         if column is not None:  # outside the transaction: reads the column, which may be long
             path = bundle_path(self._store, principal.workspace_id, snapshot_row.manifest_digest, ROWS_FILE)
             facts = column_facts(Snapshot(path), schema, column, wanted.task, wanted.positive, absent)
+        task = facts.task or wanted.task
+        decision = None if wanted.decision is None else checked(wanted.decision, task, facts.classes)
 
         def make(uow: UnitOfWork) -> Answer:
-            task = facts.task or wanted.task
             is_binary = task is Task.BINARY and facts.classes is not None
             target = uow.targets.add(
                 table,
@@ -69,6 +73,7 @@ class TargetService:
                 facts.classes[-1] if is_binary and facts.classes else wanted.positive,
                 facts.classes,
                 sorted(set(wanted.forbidden_columns)),
+                decision,
             )
             if column is not None:
                 uow.label_sets.add(target, "column", snapshot_row.id, None, facts.num_labels, facts.counts)
@@ -80,11 +85,13 @@ class TargetService:
         return make_once(self._database, principal, request, make)
 
     def list(self, principal: Principal, table_name: str) -> TargetList:
+        self._counter.refresh(principal, table_name)
         with self._database.reading() as uow:
             table = table_of(uow, principal, table_name)
             return TargetList(targets=[_body(uow, target) for target in uow.targets.list(table.id)])
 
     def get(self, principal: Principal, table_name: str, target_name: str) -> TargetBody:
+        self._counter.refresh(principal, table_name, [target_name])
         with self._database.reading() as uow:
             _, target = target_of(uow, principal, table_name, target_name)
             return _body(uow, target)
@@ -121,7 +128,7 @@ def _checked_columns(schema: TableSchema, wanted: TargetRequest) -> ColumnSchema
     if wanted.column is None:
         return None
     column = schema[wanted.column]
-    if column.role not in _LABEL_ROLES:
+    if column.role not in LABEL_ROLES:
         raise InvalidRequest(
             f"A column with the role {column.role} cannot be a target; a target is a column with the role target "
             "(unseen in pretraining) or feature.",
@@ -183,6 +190,7 @@ def _body(uow: UnitOfWork, target: Target) -> TargetBody:
             "num_labels": 0 if label_set is None else label_set.num_labels,
             "label_counts": {} if label_set is None else label_set.counts,
             "champion": None if champion is None else champion.version,
+            "decision": target.decision,
             "created_at": target.created_at,
         }
     )

@@ -42,7 +42,7 @@ class Decision:
 
 def most_probable(probabilities: FloatArray) -> IndexArray:
     """Of equal probabilities the first class."""
-    return probabilities.argmax(axis=1).astype(np.int64)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 MOST_PROBABLE = Decision(most_probable, {"rule": "most_probable"})

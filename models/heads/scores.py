@@ -42,7 +42,8 @@ class ScoreQuantiles:
         """From the scores `sample` [s] of at least one row, drawn at random."""
         ordered = np.sort(sample)[::-1]
         count = len(ordered)
-        tail = np.geomspace(1.0 / count, 1.0 / _LINEAR_STEPS, _TAIL_STEPS) if count > _LINEAR_STEPS else []
+        first = min(1.0 / count, 1.0 / _LINEAR_STEPS)
+        tail = np.geomspace(first, 1.0 / _LINEAR_STEPS, _TAIL_STEPS)
         shares = np.unique(np.concatenate([np.linspace(0.0, 1.0, _LINEAR_STEPS + 1), tail]))
         # The score that `floor(share * count)` rows may exceed: the next one in descending order.
         places = np.minimum(np.floor(shares * count + 1e-9).astype(np.int64), count - 1)

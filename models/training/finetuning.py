@@ -35,6 +35,7 @@ from models.training.baselines import (
 from models.training.budget import Plan, plan_rows
 from models.training.deciding import with_decision, with_scores
 from models.training.fingerprint import encoder_fingerprint
+from models.training.guessing import guess_head
 from models.training.judging import Bench, judge_head
 from models.training.labels import CheckedLabels, check_labels
 from models.training.targets import HeadFailure, HeadResult, JsonObject, TargetData
@@ -86,6 +87,9 @@ def fit_heads(
     checked: dict[int, CheckedLabels] = {}
     for position, target in enumerate(targets):
         try:
+            if not session.config_of(target).learns_from_labels:
+                found[position] = session.guess(target)
+                continue
             checked[position] = check_labels(
                 target, len(frame), np.random.default_rng([session.seed_of(target), 1])
             )
@@ -123,6 +127,30 @@ class _Session:
     def seed_of(self, target: TargetData) -> int:
         return self.seed if target.seed is None else target.seed
 
+    def config_of(self, target: TargetData) -> HeadConfig:
+        return target.config or self.config
+
+    def guess(self, target: TargetData) -> HeadResult:
+        """A head that needs no labels to be fitted.
+
+        Raises: InputError.
+        """
+        self._say(f"{target.name}: reading the encoder's guesses")
+        try:
+            return guess_head(
+                self.bundle,
+                self.frame,
+                target,
+                self.config_of(target),
+                fingerprint=self.fingerprint,
+                pace=self.pace,
+                generator=np.random.default_rng([self.seed_of(target), 1]),
+                identify=self._identified,
+            )
+        finally:
+            self.step += _STEPS_PER_TARGET
+            self.num_left -= 1
+
     def fit_view(
         self,
         view: tuple[str, ...],
@@ -154,9 +182,7 @@ class _Session:
     ) -> None:
         """Add to the results of a view how their scores are spread, and what their decision rules come to."""
         fitted = {
-            position: result
-            for position, _, _ in todo
-            if isinstance(result := found[position], HeadResult)
+            position: result for position, _, _ in todo if isinstance(result := found[position], HeadResult)
         }
         scored = with_scores(
             self.bundle,
@@ -210,7 +236,7 @@ class _Session:
             pace=pace,
         )
         try:
-            fit = (target.config or self.config).fit(problem)
+            fit = self.config_of(target).fit(problem)
         except InputError as error:
             self.step += _STEPS_PER_TARGET
             return HeadFailure(target.name, error.code, error.message)

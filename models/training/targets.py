@@ -24,6 +24,7 @@ class TargetData:
     Shape: `rows` [n] positions in the frame; `values` [n] class index (int64) or number (float64); `weights` [n]
     or None; `evaluation` [n] true where the row is in the evaluation part, whose labels are never fitted.
     `classes` names the class indices; of two, the positive one is last. `view` is the sorted absent columns.
+    `column` is the target's own column of the table, if it has one.
     `config` and `seed` are of this target's head alone, where it does not share those of the others. `decision`
     is reported only: nothing that is fitted depends on it.
     """
@@ -37,6 +38,7 @@ class TargetData:
     evaluation: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float64] | None = None
     seen_in_pretraining: bool = False
+    column: str | None = None
     config: HeadConfig | None = None
     seed: int | None = None
     decision: DecisionRule | None = None

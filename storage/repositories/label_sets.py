@@ -11,6 +11,7 @@ from storage.ids import new_id
 from storage.orm import Head, LabelSet, Snapshot, Target
 from storage.orm.base import JsonObject
 from storage.repositories.base import MAX_VERSION, Repository
+from storage.repositories.pagination import Page, fetch_page
 
 
 class LabelSetRepository(Repository):
@@ -106,3 +107,16 @@ class LabelSetRepository(Repository):
         """All versions, newest first."""
         query = select(LabelSet).where(LabelSet.target_id == target_id)
         return builtins.list(self._session.scalars(query.order_by(LabelSet.version.desc())))
+
+    def page(self, target_id: str, limit: int, cursor: str | None) -> Page[LabelSet]:
+        """One page of the versions, newest first. Raises InvalidCursor."""
+        query = select(LabelSet).where(LabelSet.target_id == target_id)
+        return fetch_page(
+            self._session,
+            query,
+            listing="label_sets",
+            at=LabelSet.created_at,
+            row_id=LabelSet.id,
+            limit=limit,
+            cursor=cursor,
+        )

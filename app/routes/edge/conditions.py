@@ -35,7 +35,10 @@ def checked_key(idempotency_key: IdempotencyKey = None) -> str | None:
 
 
 def route_of(request: Request) -> str:
-    return f"{request.method} {request.url.path}"
+    """Method and path; with a query its digest, because the query is part of what is asked."""
+    query = request.url.query
+    mark = f"?{hashlib.sha256(query.encode()).hexdigest()[:16]}" if query else ""
+    return f"{request.method} {request.url.path}{mark}"
 
 
 async def repeatable(

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.routes.edge.form_fields import READING_FIELDS
+from app.routes.edge.label_bodies import FILE_TYPES, LABELS_JSON, receive_labels
 from app.routes.edge.problems import ProblemBody
 from app.routes.edge.strict_json import JSON_TYPE, JsonBody
 from app.routes.edge.uploads import FILE_FIELD, FORM_TYPE, ReceiveUpload
@@ -57,6 +58,9 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             "required": not body.optional,
             "content": {JSON_TYPE: {"schema": {"$ref": REF_TEMPLATE.format(model=body.model.__name__)}}},
         }
+        if body is LABELS_JSON:
+            content = document["paths"][path][method]["requestBody"]["content"]
+            content |= {media: {"schema": {"type": "string", "format": "binary"}} for media in FILE_TYPES}
     for (path, method), upload in uploads.items():
         document["paths"][path][method]["requestBody"] = {
             "required": True,
@@ -99,6 +103,8 @@ def _json_bodies(app: FastAPI) -> Iterator[tuple[tuple[str, str], JsonBody[Any]]
         for call in calls_of(route.dependant):
             if isinstance(call, JsonBody):
                 yield (path, method), call
+            elif call is receive_labels:
+                yield (path, method), LABELS_JSON
 
 
 def _uploads(app: FastAPI) -> Iterator[tuple[tuple[str, str], ReceiveUpload[Any]]]:

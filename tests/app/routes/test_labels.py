@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from app.schemas.principal import Principal
-from app.schemas.targets import Label, LabelsRequest
-from app.services.labels import MAX_TRIES, LabelService
+from app.schemas.labels import Label, LabelsRequest
+from app.services.label_publishing import MAX_TRIES, LabelPublisher
+from app.services.labels import LabelService
 from tests.app.routes.records import ready_encoder
 from tests.app.routes.service import Service, code_of
 
@@ -203,18 +204,19 @@ def test__labels__that_lost_a_race_to_another_process__leave_no_file(
     people: Service, target: str, monkeypatch: pytest.MonkeyPatch, num_lost: int
 ) -> None:
     database, store = people.container.database, people.container.store
-    other = LabelService(database, store, folder=people.settings.uploads_dir, max_labels=100)
-    merge = LabelService._merge
+    publisher = LabelPublisher(database, store, folder=people.settings.uploads_dir)
+    other = LabelService(database, publisher, max_labels=100, max_file_labels=100)
+    computed = LabelPublisher._computed
     lost = iter(range(num_lost))
 
-    def overtaken(service: LabelService, principal: Principal, *args: Any, **more: Any) -> Any:
-        merged = merge(service, principal, *args, **more)
-        if service is not other and (number := next(lost, None)) is not None:
+    def overtaken(found: LabelPublisher, principal: Principal, *args: Any, **more: Any) -> Any:
+        stored = computed(found, principal, *args, **more)
+        if found is not publisher and (number := next(lost, None)) is not None:
             sent = LabelsRequest(labels=[Label(key=f"p{10 + number}", value=num_lost + number / 2)])
             other.post(principal, "people", target, sent, None)
-        return merged
+        return stored
 
-    monkeypatch.setattr(LabelService, "_merge", overtaken)
+    monkeypatch.setattr(LabelPublisher, "_computed", overtaken)
     before = people.footprint()
     answer = post(people, target, {"p1": 0.25})
     assert answer.status_code == (200 if num_lost < MAX_TRIES else 503)
@@ -230,7 +232,7 @@ def test__labels__for_a_column_target__are_refused(people: Service) -> None:
     assert (answer.status_code, code_of(answer)) == (409, "labels_from_column")
 
 
-@pytest.mark.parametrize("content_type", ["text/csv", "application/vnd.apache.parquet"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "multipart/form-data"])
 def test__labels__of_another_media_type__are_refused(people: Service, target: str, content_type: str) -> None:
     answer = people.http.post(
         f"/v1/tables/people/targets/{target}/labels",
