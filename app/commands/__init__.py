@@ -17,6 +17,7 @@ from app.commands.keys import keys
 from app.commands.labels import label
 from app.commands.openapi import openapi
 from app.commands.predict import predict
+from app.commands.refit import refit
 from app.commands.register import register
 from app.commands.serve import serve
 from app.commands.tables import columns, profile, tables
@@ -35,6 +36,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "target": target,
         "label": label,
         "finetune": finetune,
+        "refit": refit,
         "predict": predict,
     },
     LOOK: {"profile": profile, "columns": columns},

@@ -9,7 +9,7 @@ import typer
 from app.commands.console import say, show_table
 from app.commands.encoders import Version
 from app.commands.session import session_of
-from app.commands.tables import TableName
+from app.commands.tables import TableName, Yes
 from app.commands.targets import TargetName
 
 AliasName = Annotated[str, typer.Argument(metavar="ALIAS", help="Name of an alias.")]
@@ -55,6 +55,37 @@ def rollback(ctx: typer.Context, table: TableName, target: TargetName, alias: Al
         found = client.rollback(table, target, alias)
     if not session.show(found):
         say(f"{target}@{alias} is version {found['version']} again (revision {found['revision']})")
+
+
+@alias.command("rollback-job")
+def rollback_job(
+    ctx: typer.Context, table: TableName, job: Annotated[str, typer.Argument(metavar="JOB")]
+) -> None:
+    """Take back every alias move that a refit or fine-tune made, all at once."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.rollback_job(table, job)
+    if session.show(found):
+        return
+    for entry in found["rolled_back"]:
+        now = "removed" if entry["version"] is None else f"version {entry['version']} again"
+        say(f"{entry['target']}@{entry['alias']} is {now}")
+    for entry in found["left_alone"]:
+        say(f"{entry['target']}@{entry['alias']} is left alone: {entry['reason']}")
+
+
+@alias.command("delete")
+def delete_alias(
+    ctx: typer.Context, table: TableName, target: TargetName, alias: AliasName, yes: Yes = False
+) -> None:
+    """Remove an alias; without champion a target is served by version only."""
+    if not yes:
+        typer.confirm(f"Remove the alias {alias} of {target}?", abort=True, err=True)
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.delete_alias(table, target, alias)
+    if not session.show(found):
+        say(f"{target}@{alias} is removed (it was version {found['previous_version']})")
 
 
 @alias.command("history")

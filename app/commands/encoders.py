@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from app.commands.console import say, show_fields, show_table
 from app.commands.following import Wait, report_started
 from app.commands.session import session_of
-from app.commands.tables import TableName
+from app.commands.tables import TableName, Yes
 
 Version = Annotated[int, typer.Argument(metavar="VERSION", min=1)]
 
@@ -52,13 +53,21 @@ def list_encoders(ctx: typer.Context, table: TableName) -> None:
     with session.client() as client:
         found = client.encoders(table)
     if not session.show(found):
-        header = ["version", "status", "active", "architecture", "bytes", "stale", "created"]
+        header = ["version", "status", "active", "architecture", "heads", "bytes", "stale", "created"]
         rows = [
-            [e["version"], e["status"], e.get("active"), (e.get("architecture") or {}).get("kind"), e.get("bytes"),
+            [e["version"], e["status"], e.get("active"), (e.get("architecture") or {}).get("kind"), pinned(e), e.get("bytes"),
              e.get("stale"), e.get("created_at")]
             for e in found
         ]  # fmt: skip
         show_table(header, rows)
+
+
+def pinned(encoder: Mapping[str, Any]) -> str:
+    """How many heads stand on an encoder, and what serves from it."""
+    serving = ", ".join(
+        f"{head['target']}@{alias}" for head in encoder.get("heads") or () for alias in head["aliases"]
+    )
+    return f"{encoder.get('num_heads', 0)}" + (f": {serving}" if serving else "")
 
 
 @encoders.command("show")
@@ -70,6 +79,7 @@ def show_encoder(ctx: typer.Context, table: TableName, version: Version) -> None
     if session.show(found):
         return
     report = found.pop("report", None) or {}
+    found["heads"] = pinned(found)
     show_fields({name: value for name, value in found.items() if value is not None})
     plain = {name: value for name, value in report.items() if isinstance(value, str | int | float)}
     show_fields(plain)
@@ -89,3 +99,13 @@ def activate(ctx: typer.Context, table: TableName, version: Version) -> None:
         found = client.activate(table, version)
     if not session.show(found):
         say(f"{table}: encoder {version} is active")
+
+
+@encoders.command("delete")
+def delete(ctx: typer.Context, table: TableName, version: Version, yes: Yes = False) -> None:
+    """Delete an encoder version that is not active and that no head is pinned to."""
+    if not yes:
+        typer.confirm(f"Delete encoder {version} of {table}?", abort=True, err=True)
+    with session_of(ctx).client() as client:
+        client.delete_encoder(table, version)
+    say(f"deleted encoder {version} of {table}")

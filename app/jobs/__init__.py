@@ -6,7 +6,10 @@ from app.jobs.contract import AbandonedStatus, JobKind, Task
 from app.jobs.finetune import FinetuneJob
 from app.jobs.ingest import IngestJob
 from app.jobs.pretrain import PretrainJob
+from app.jobs.refit import RefitJob
 
-JOB_KINDS: dict[str, JobKind] = {job.kind: job for job in (IngestJob(), PretrainJob(), FinetuneJob())}
+JOB_KINDS: dict[str, JobKind] = {
+    job.kind: job for job in (IngestJob(), PretrainJob(), FinetuneJob(), RefitJob())
+}
 
 __all__ = ["JOB_KINDS", "AbandonedStatus", "JobKind", "Task"]

@@ -6,6 +6,8 @@ from app.jobs.contract import Task
 from models.errors import BundleError
 from models.evaluation.comparison import PairedComparison, compare_paired
 from models.evaluation.judged import JudgedRows, Part
+from models.evaluation.metrics import PRIMARY
+from models.heads.files import unpack
 from models.training.targets import HeadResult
 from storage.artifacts.manifest import load_bundle
 from storage.errors import StorageError
@@ -17,35 +19,75 @@ _PARTS: tuple[Part, ...] = ("holdout", "out_of_fold")
 
 
 def compare_with_champion(
-    task: Task, head: Head, champion: Head | None, result: HeadResult
+    task: Task, champion: Head | None, result: HeadResult, snapshot_id: str
 ) -> JsonObject | None:
-    """The paired comparison as JSON, with the id of the champion it was made against.
+    """The paired comparison as JSON, with the id of the champion it was made against; None where there is none.
 
-    None when there is nothing to pair: no champion, another snapshot's rows, too few labels in common.
+    `snapshot_id` is that of the new head's rows. Where the rows cannot tell, `difference` is null and `reason` says why.
     """
-    if champion is None or champion.manifest_digest is None or not _is_same_snapshot(task, head, champion):
+    if champion is None or champion.manifest_digest is None:
         return None
+    reason = "neither head was judged on hold-out rows or out of fold on the same rows"
     try:
         files = load_bundle(task.store, task.workspace_id, champion.manifest_digest)
+        has_same_numbers = _is_judged_on(task, champion, snapshot_id)
         for part in _PARTS:
             new = next((judged for judged in result.judged if judged.on == part), None)
             stored = files.get(f"judged_{part}.safetensors")
             if new is None or stored is None:
                 continue
-            comparison = compare_paired(new, JudgedRows.from_bytes(stored, new.task, part))
+            comparison = _compare(new, stored, files, result, has_same_numbers=has_same_numbers)
             if comparison.difference is not None:
                 return _as_json(comparison, champion, part)
+            reason = comparison.reason or reason
     except (BundleError, StorageError):
         # A champion that cannot be read is no reason to lose the new head; the gate compares published intervals.
-        return None
-    return None
+        reason = "the champion's files cannot be read"
+    return {
+        "champion": champion.id,
+        "champion_version": champion.version,
+        "difference": None,
+        "reason": reason,
+    }
 
 
-def _is_same_snapshot(task: Task, head: Head, champion: Head) -> bool:
-    """Judged rows are row numbers, which mean something within one snapshot only."""
+def _compare(
+    new: JudgedRows,
+    stored: bytes,
+    files: dict[str, bytes],
+    result: HeadResult,
+    *,
+    has_same_numbers: bool,
+) -> PairedComparison:
+    """Raises: BundleError."""
+    champion = unpack(files)
+    old = JudgedRows.from_bytes(stored, champion.task, new.on)
+    classes = champion.classes
+    if classes is not None and result.head.classes is not None and champion.task is new.task:
+        try:
+            old = old.in_classes(classes, result.head.classes)
+        except ValueError:
+            return _not_compared(new, "the champion has classes that the target no longer has")
+    if (old.identities is None or new.identities is None) and not has_same_numbers:
+        return _not_compared(
+            new,
+            "the champion was judged on row numbers of another snapshot, by an earlier version of Rootstock",
+        )
+    return compare_paired(new, old)
+
+
+def _not_compared(new: JudgedRows, reason: str) -> PairedComparison:
+    return PairedComparison(PRIMARY[new.task], 0, None, None, None, reason)
+
+
+def _is_judged_on(task: Task, champion: Head, snapshot_id: str) -> bool:
+    """Whether row numbers of a champion without row identities are of this snapshot.
+
+    Such heads are older than second snapshots of a table: they were judged on the one their encoder was trained on.
+    """
     with task.database.reading() as uow:
-        new, old = uow.encoders.get(head.encoder_id), uow.encoders.get(champion.encoder_id)
-    return new is not None and old is not None and new.snapshot_id == old.snapshot_id
+        encoder = uow.encoders.get(champion.encoder_id)
+    return encoder is not None and encoder.snapshot_id == snapshot_id
 
 
 def _as_json(comparison: PairedComparison, champion: Head, part: Part) -> JsonObject:

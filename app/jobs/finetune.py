@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
 from app.jobs.champions import compare_with_champion
 from app.jobs.contract import AbandonedStatus, Task
-from app.jobs.gate import champion_of, judge, move_aliases
+from app.jobs.gate import champion_of
 from app.jobs.labelled_rows import target_data
+from app.jobs.lineage import key_space, lineage
+from app.jobs.outcomes import publish_head, view_groups
 from app.jobs.snapshots import load_encoder, read_snapshot
-from app.schemas.payloads import FinetunePayload
-from models.errors import InputError
+from app.schemas.payloads import FinetunePayload, HeadToFit
+from models.errors import EncoderError, InputError
 from models.features.schema import Role, TableSchema
 from models.features.snapshot import Snapshot
 from models.heads import HeadConfig
@@ -31,6 +33,7 @@ _HEAD_CONFIG: TypeAdapter[HeadConfig] = TypeAdapter(HeadConfig)
 class _ToFit:
     """A head of the payload with the rows it is pinned to, and the champion it has to face."""
 
+    wanted: HeadToFit
     head: Head
     target: Target
     label_set: LabelSet
@@ -51,6 +54,7 @@ class FinetuneJob:
         wanted = _heads_to_fit(task, payload)
         bundle = load_encoder(task, payload.encoder_id)
         snapshot, schema = read_snapshot(task, payload.table_id, payload.snapshot_id, payload.schema_version)
+        _check_columns(bundle.schema, snapshot)
         failures: dict[str, HeadFailure] = {}
         targets = [
             data
@@ -59,7 +63,7 @@ class FinetuneJob:
         ]
         results = fit_heads(
             bundle,
-            snapshot.read(_columns_to_read(bundle.schema)),
+            snapshot.read(_columns_to_read(bundle.schema, snapshot)),
             targets,
             _HEAD_CONFIG.validate_python(payload.head),
             seed=payload.labels.seed,
@@ -67,6 +71,7 @@ class FinetuneJob:
             progress=task.progress,
             should_stop=task.should_stop,
             baselines=payload.baselines,
+            key_space=key_space(task, schema, payload.snapshot_id),
         )
         fitted = {result.name: result for result in results if isinstance(result, HeadResult)}
         failures.update({result.name: result for result in results if isinstance(result, HeadFailure)})
@@ -75,14 +80,16 @@ class FinetuneJob:
         heads = [
             _failed(to_fit, failures[to_fit.target.name])
             if to_fit.target.name in failures
-            else _stored(task, to_fit, fitted[to_fit.target.name])
+            else _stored(task, to_fit, fitted[to_fit.target.name], payload)
             for to_fit in wanted
         ]
-        return {"heads": heads}
+        views = view_groups({name: found.head.view for name, found in fitted.items()})
+        return {"heads": heads, "views": views, **_ground(task, payload)}
 
     def publish(self, uow: UnitOfWork, job: Job, result: JsonObject) -> JsonObject:
         payload = FinetunePayload.model_validate(job.payload)
-        return {"heads": [_publish_head(uow, job, entry, payload.alias) for entry in result["heads"]]}
+        heads = [publish_head(uow, job, entry, payload) for entry in result["heads"]]
+        return {"heads": heads, **{name: result.get(name) for name in ("views", "encoder", "snapshot")}}
 
     def abandon(self, uow: UnitOfWork, job: Job, status: AbandonedStatus, error: JsonObject | None) -> None:
         for head in FinetunePayload.model_validate(job.payload).heads:
@@ -98,15 +105,38 @@ def _heads_to_fit(task: Task, payload: FinetunePayload) -> list[_ToFit]:
             target = uow.targets.get(wanted.target_id)
             label_set = uow.label_sets.get(wanted.label_set_id)
             if head is not None and target is not None and label_set is not None:
-                found.append(_ToFit(head, target, label_set, champion_of(uow, target.id)))
+                champion = champion_of(uow, target.id)
+                if champion is None and head.refit_of_id is not None:  # its alias was removed meanwhile
+                    champion = uow.heads.get(head.refit_of_id)
+                found.append(_ToFit(wanted, head, target, label_set, champion))
     if not found:
         raise NotFound("All targets of this fine-tune were deleted while it waited.", code="target_not_found")
     return found
 
 
-def _columns_to_read(schema: TableSchema) -> list[str]:
+def _ground(task: Task, payload: FinetunePayload) -> JsonObject:
+    """Versions of what all heads of the job stand on."""
+    with task.database.reading() as uow:
+        encoder = uow.encoders.get(payload.encoder_id)
+        snapshot = uow.tables.snapshot(payload.snapshot_id)
+    return {"encoder": None if encoder is None else encoder.version, "snapshot": snapshot.version}
+
+
+def _columns_to_read(schema: TableSchema, snapshot: Snapshot) -> list[str]:
     """Inputs of the encoder and of the baselines, and the groups that must not straddle folds."""
-    return [column.name for column in (*schema.encoded, *schema.with_role(Role.GROUP))]
+    groups = [column.name for column in schema.with_role(Role.GROUP) if column.name in snapshot.columns]
+    return [*(column.name for column in schema.encoded), *groups]
+
+
+def _check_columns(schema: TableSchema, snapshot: Snapshot) -> None:
+    """Raises: EncoderError encoder_columns_lost."""
+    lost = [column.name for column in schema.encoded if column.name not in snapshot.columns]
+    if lost:
+        raise EncoderError(
+            f"The encoder reads {len(lost)} columns that the current snapshot does not have, such as {lost[0]!r}; "
+            "pretrain another encoder on it.",
+            code="encoder_columns_lost",
+        )
 
 
 def _labels(
@@ -117,18 +147,22 @@ def _labels(
     payload: FinetunePayload,
     failures: dict[str, HeadFailure],
 ) -> TargetData | None:
+    wanted = to_fit.wanted
+    request = wanted.labels or payload.labels
+    config = None if wanted.head is None else _HEAD_CONFIG.validate_python(wanted.head)
     try:
-        return target_data(
-            task, snapshot, schema, to_fit.head, to_fit.target, to_fit.label_set, payload.labels
+        data = target_data(
+            task, snapshot, schema, to_fit.head, to_fit.target, to_fit.label_set, request, payload.snapshot_id
         )
+        return replace(data, config=config, seed=request.seed)
     except InputError as error:  # one target's labels are no reason to keep the others waiting
         failures[to_fit.target.name] = HeadFailure(to_fit.target.name, error.code, error.message)
         return None
 
 
-def _stored(task: Task, to_fit: _ToFit, result: HeadResult) -> JsonObject:
+def _stored(task: Task, to_fit: _ToFit, result: HeadResult, payload: FinetunePayload) -> JsonObject:
     bundle = put_bundle(task.store, task.workspace_id, result.to_files(), kind="head")
-    comparison = compare_with_champion(task, to_fit.head, to_fit.champion, result)
+    comparison = compare_with_champion(task, to_fit.champion, result, payload.snapshot_id)
     return {
         "head_id": to_fit.head.id,
         "target": to_fit.target.name,
@@ -140,7 +174,12 @@ def _stored(task: Task, to_fit: _ToFit, result: HeadResult) -> JsonObject:
         "verdict": result.verdict,
         "beats_constant": result.beats_constant,
         "comparison": comparison,
-        "report": {**result.report, "warnings": result.warnings, "champion": comparison},
+        "report": {
+            **result.report,
+            "warnings": result.warnings,
+            "champion": comparison,
+            "lineage": lineage(task, to_fit.head, payload.snapshot_id),
+        },
     }
 
 
@@ -154,47 +193,3 @@ def _nothing_fitted(failures: dict[str, HeadFailure]) -> InputError:
     codes = {failure.code for failure in failures.values()}
     code = codes.pop() if len(codes) == 1 else "no_head_fitted"
     return InputError(" ".join(messages), code=code, num_targets=len(failures))
-
-
-def _publish_head(uow: UnitOfWork, job: Job, entry: JsonObject, wanted_alias: str | None) -> JsonObject:
-    head = uow.heads.get(entry["head_id"])
-    target = None if head is None else uow.targets.get(head.target_id)
-    if head is None or target is None:
-        reason = "The target was deleted meanwhile."
-        gone = {"target": entry["target"], "version": None, "status": "deleted"}
-        return {**gone, "alias": None, "aliases": [], "alias_reason": reason}
-    outcome: JsonObject = {"target": target.name, "version": head.version, "alias": None, "aliases": []}
-    if "error" in entry:
-        uow.heads.mark_failed(head.id, "failed", entry["error"])
-        return {
-            **outcome,
-            "status": "failed",
-            "alias_reason": "The head could not be fitted.",
-            "error": entry["error"],
-        }
-    champion = champion_of(uow, target.id)
-    head = uow.heads.publish(
-        head.id,
-        entry["manifest_digest"],
-        sum(num_bytes for _, num_bytes in entry["artifacts"]),
-        entry["metrics"],
-        entry["baselines"],
-        entry["verdict"],
-        entry["report"],
-        entry["kind"],
-    )
-    for digest, num_bytes in entry["artifacts"]:
-        uow.artifacts.add(job.workspace_id, digest, num_bytes, head.id)
-    verdict = judge(target, entry["metrics"], entry["beats_constant"], champion, entry["comparison"])
-    moved = move_aliases(uow, target, head, wanted_alias, verdict, actor=job.id)
-    return {
-        **outcome,
-        "status": "ready",
-        "metrics": {
-            name: metric.get("value") for name, metric in entry["metrics"].items() if isinstance(metric, dict)
-        },
-        "verdict": entry["verdict"],
-        "alias": wanted_alias if wanted_alias in moved else next(iter(moved), None),
-        "aliases": moved,
-        "alias_reason": verdict.reason,
-    }

@@ -59,7 +59,7 @@ def judge(
         return Verdict(False, "The head is not shown to be better than a constant prediction.")
     if champion is None:
         return Verdict(True, "The head beats a constant prediction, and the target had no champion.")
-    if comparison is None or comparison["champion"] != champion.id:
+    if comparison is None or comparison["champion"] != champion.id or comparison["difference"] is None:
         comparison = unpaired(target, head_metrics, champion)
     if comparison is None:
         return Verdict(False, f"The head cannot be compared with the champion, version {champion.version}.")

@@ -11,7 +11,7 @@ from app.routes.edge.conditions import ExpectedRevision, Repeatable, etag
 from app.routes.edge.responses import answer_response, problems
 from app.routes.edge.strict_json import JsonBody
 from app.routes.parameters import AliasName, TableName, TargetName
-from app.schemas.heads import AliasBody, AliasHistoryBody, AliasList, AliasRequest
+from app.schemas.heads import AliasBody, AliasDeleted, AliasHistoryBody, AliasList, AliasRequest
 
 router = APIRouter(prefix="/tables/{table}/targets/{target}/aliases", tags=["aliases"])
 
@@ -47,6 +47,19 @@ def move_alias(
     moved = parts.aliases.move(caller, table, target, alias, body.version, expected)
     response.headers.update(etag(moved.revision))
     return moved
+
+
+@router.delete("/{alias}", responses=problems(400, 404, 412))
+def delete_alias(
+    parts: Parts,
+    caller: Promoter,
+    table: TableName,
+    target: TargetName,
+    alias: AliasName,
+    expected: ExpectedRevision,
+) -> AliasDeleted:
+    """Remove an alias. Without `champion` a target is served by version only, and "*" passes over it."""
+    return parts.aliases.delete(caller, table, target, alias, expected)
 
 
 @router.post("/{alias}/rollback", response_model=AliasBody, responses=problems(400, 404, 409, 412))

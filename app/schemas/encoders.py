@@ -34,6 +34,12 @@ class EncoderAccepted(AnswerBody):
     job: JobBody
 
 
+class PinnedHeadBody(AnswerBody):
+    target: str
+    version: int
+    aliases: list[str]
+
+
 class EncoderBody(EncoderSummary):
     id: str
     active: bool
@@ -44,6 +50,8 @@ class EncoderBody(EncoderSummary):
     schema_version: int
     architecture: JsonMapping
     objectives: list[JsonMapping]
+    num_heads: int = Field(description="Ready heads that are pinned to it.")
+    heads: list[PinnedHeadBody] = Field(description="Those of them that aliases point at.")
     bytes: int | None
     job: str | None
     error: JobErrorBody | None
@@ -57,3 +65,9 @@ class EncoderDetail(EncoderBody):
 
 class EncoderList(AnswerBody):
     encoders: list[EncoderBody]
+
+
+class EncoderDeleted(AnswerBody):
+    version: int
+    heads: int = Field(description="Failed heads that went with it.")
+    artifacts: int = Field(description="Stored objects that nothing needs any more, removed.")

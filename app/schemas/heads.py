@@ -58,6 +58,7 @@ class HeadBody(HeadSummary):
     encoder: int
     view: list[str]
     seen_in_pretraining: bool
+    refit_of: int | None = Field(description="Version of the champion that it repeats on another encoder.")
     label_set: int
     labels: JsonMapping
     metrics: JsonMapping | None
@@ -101,12 +102,19 @@ class AliasList(AnswerBody):
     aliases: list[AliasBody]
 
 
+class AliasDeleted(AnswerBody):
+    name: str
+    target: str
+    previous_version: int | None
+    revision: int = Field(description="Of the removal; an alias that takes the name goes on from here.")
+
+
 class AliasMove(AnswerBody):
     revision: int
-    version: int
+    version: int | None = Field(description="Null for a removal.")
     previous_version: int | None
-    action: str
-    actor: str | None
+    action: str = Field(description="moved, rolled_back or removed")
+    actor: str | None = Field(description="Id of the key, or of the job that passed the gate.")
     at: Instant
 
 

@@ -8,7 +8,7 @@ they are used, so that building a payload needs neither torch nor polars.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -32,6 +32,18 @@ class UploadedFile(_Payload):
     num_bytes: int = 0
 
 
+class NextSnapshot(_Payload):
+    """How the rows of the files join those of the table; `split` and `evaluation_fraction`, where they are said,
+    count for the rows that are new."""
+
+    mode: Literal["replace", "append", "upsert"]
+    on_conflict: Literal["refuse", "keep", "update"] | None = None
+    accept_drift: bool = False
+    parent: int | None = None  # version of the snapshot that must still be current
+    split: SplitBy | None = None
+    evaluation_fraction: float | None = None
+
+
 class IngestPayload(_Payload):
     """Turn received files into a snapshot of a table; their rows follow each other in the order of `files`."""
 
@@ -49,6 +61,7 @@ class IngestPayload(_Payload):
     pretrain_max_seconds: float = DEFAULT_PRETRAIN_SECONDS
     architecture: JsonObject = {}  # of the chained pretraining; {} is the default kind
     objectives: list[JsonObject] = []  # [] is the default objective
+    next: NextSnapshot | None = None  # null: the table's first snapshot
 
     @model_validator(mode="before")
     @classmethod
@@ -75,14 +88,6 @@ class PretrainPayload(_Payload):
     checkpoint_every_s: float = 15.0
 
 
-class HeadToFit(_Payload):
-    """One head version of a fine-tune; target and label set are those the head row is pinned to."""
-
-    head_id: str
-    target_id: str
-    label_set_id: str
-
-
 class LabelsRequest(_Payload):
     """How many train labels to use: all (`limit` null), or a random sample that depends on `seed` only."""
 
@@ -90,8 +95,22 @@ class LabelsRequest(_Payload):
     seed: int = 0
 
 
+class HeadToFit(_Payload):
+    """One head version of a fine-tune; target and label set are those the head row is pinned to.
+
+    `head` and `labels` where it does not share those of the other heads.
+    """
+
+    head_id: str
+    target_id: str
+    label_set_id: str
+    head: JsonObject | None = None
+    labels: LabelsRequest | None = None
+
+
 class FinetunePayload(_Payload):
-    """Fit heads of one encoder; all of them share the label request, the head config and the budget."""
+    """Fit heads of one encoder; they share the budget and, but for those that bring their own, label request and head
+    config."""
 
     table_id: str
     encoder_id: str
@@ -103,3 +122,10 @@ class FinetunePayload(_Payload):
     max_seconds: float = DEFAULT_FINETUNE_SECONDS
     baselines: bool = True  # fit the baselines that are reported beside each head
     alias: str | None = None  # to move on success, besides `champion` for a target's first passing head
+    moves_aliases: bool = True  # false: none moves, whatever the gate says
+
+
+class RefitPayload(FinetunePayload):
+    """Fit the champions of a table anew on one encoder; `skipped` are targets that cannot be, with the reason."""
+
+    skipped: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.errors import PreconditionFailed
-from app.schemas.heads import AliasBody, AliasHistoryBody, AliasList, AliasMove
+from app.schemas.heads import AliasBody, AliasDeleted, AliasHistoryBody, AliasList, AliasMove
 from app.schemas.principal import Principal
 from app.services.answers import Answer, RepeatableRequest, make_once
 from app.services.lookup import target_of
@@ -90,6 +90,29 @@ class AliasService:
 
         return make_once(self._database, principal, request, make)
 
+    def delete(
+        self, principal: Principal, table: str, target: str, name: str, expected_revision: int | None
+    ) -> AliasDeleted:
+        """Remove the alias; without `champion` a target is served by version only.
+
+        Raises: NotFound `alias_not_found`; PreconditionFailed `stale_revision`.
+        """
+        with self._database.writing() as uow:
+            _, row = target_of(uow, principal, table, target)
+            try:
+                entry = uow.aliases.delete(
+                    row.id, name, principal.key_id, expected_revision=expected_revision
+                )
+            except StaleRevision as error:
+                raise _moved_meanwhile(error) from None
+            uow.audit.add(principal.workspace_id, principal.key_id, "alias.delete", row.id, {"alias": name})
+            return AliasDeleted(
+                name=name,
+                target=row.name,
+                previous_version=entry.previous_head_version,
+                revision=entry.revision,
+            )
+
     def history(self, principal: Principal, table: str, target: str, name: str) -> AliasHistoryBody:
         """All moves, newest first. Raises: NotFound `alias_not_found`."""
         with self._database.reading() as uow:
@@ -101,7 +124,7 @@ class AliasService:
             AliasMove.model_validate(
                 {
                     "revision": move.revision,
-                    "version": move.head_version,
+                    "version": move.head_version or None,
                     "previous_version": move.previous_head_version,
                     "action": move.action,
                     "actor": move.actor,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.errors import InvalidRequest
 from app.schemas.encoders import (
     EncoderAccepted,
     EncoderBody,
+    EncoderDeleted,
     EncoderDetail,
     EncoderList,
     EncoderRequest,
@@ -15,21 +18,25 @@ from app.schemas.jobs import JobBody
 from app.schemas.payloads import PretrainPayload
 from app.schemas.principal import Principal
 from app.services.answers import Answer, RepeatableRequest, make_once
+from app.services.artifacts import remove_unreferenced
 from app.services.capacity import Capacity
 from app.services.estimates import estimate_pretrain
 from app.services.lookup import current_schema, encoder_schema, ready_table, table_of
 from app.services.views import stale_reason
 from models import encoders, objectives
 from models.features.schema import TableSchema
+from storage.artifacts import ArtifactStore
 from storage.engine import Database
 from storage.ids import new_id
 from storage.orm import Encoder, Table
+from storage.repositories.heads import PinnedHead
 from storage.unit_of_work import UnitOfWork
 
 
 class EncoderService:
-    def __init__(self, database: Database, capacity: Capacity) -> None:
+    def __init__(self, database: Database, store: ArtifactStore, capacity: Capacity) -> None:
         self._database = database
+        self._store = store
         self._capacity = capacity
 
     def pretrain(
@@ -87,15 +94,19 @@ class EncoderService:
         with self._database.reading() as uow:
             table = table_of(uow, principal, table_name)
             schema = current_schema(uow, table)
+            pinned = uow.heads.pinned(table.id)
             return EncoderList(
-                encoders=[_body(uow, table, schema, encoder) for encoder in uow.encoders.list(table.id)]
+                encoders=[
+                    _body(uow, table, schema, encoder, pinned) for encoder in uow.encoders.list(table.id)
+                ]
             )
 
     def get(self, principal: Principal, table_name: str, version: int) -> EncoderDetail:
         with self._database.reading() as uow:
             table = table_of(uow, principal, table_name)
             encoder = uow.encoders.by_version(table.id, version)
-            body = _body(uow, table, current_schema(uow, table), encoder)
+            pinned = uow.heads.pinned(table.id, encoder.id)
+            body = _body(uow, table, current_schema(uow, table), encoder, pinned)
         return EncoderDetail(**body.model_dump(), report=encoder.report)
 
     def activate(self, principal: Principal, table_name: str, version: int) -> EncoderBody:
@@ -108,7 +119,22 @@ class EncoderService:
             encoder = uow.encoders.by_version(table.id, version)
             table = uow.tables.activate_encoder(table, encoder)
             uow.audit.add(principal.workspace_id, principal.key_id, "encoder.activate", encoder.id)
-            return _body(uow, table, current_schema(uow, table), encoder)
+            pinned = uow.heads.pinned(table.id, encoder.id)
+            return _body(uow, table, current_schema(uow, table), encoder, pinned)
+
+    def delete(self, principal: Principal, table_name: str, version: int) -> EncoderDeleted:
+        """Delete a version that nothing stands on, with the heads that failed on it; its number is not used again.
+
+        Raises: NotFound `encoder_not_found`; Conflict `encoder_in_use`, `encoder_in_pretraining`.
+        """
+        with self._database.writing() as uow:
+            table = table_of(uow, principal, table_name)
+            encoder = uow.encoders.by_version(table.id, version)
+            failed = uow.heads.pinned(table.id, encoder.id)
+            released = uow.encoders.delete(encoder)
+            uow.audit.add(principal.workspace_id, principal.key_id, "encoder.delete", encoder.id)
+        num_removed = remove_unreferenced(self._database, self._store, principal.workspace_id, released)
+        return EncoderDeleted(version=version, heads=len(failed), artifacts=num_removed)
 
 
 def _check_encodable(schema: TableSchema) -> None:
@@ -121,7 +147,10 @@ def _check_encodable(schema: TableSchema) -> None:
         )
 
 
-def _body(uow: UnitOfWork, table: Table, schema: TableSchema, encoder: Encoder) -> EncoderBody:
+def _body(
+    uow: UnitOfWork, table: Table, schema: TableSchema, encoder: Encoder, pinned: Sequence[PinnedHead]
+) -> EncoderBody:
+    heads = [head for head in pinned if head.encoder_id == encoder.id]
     return EncoderBody.model_validate(
         {
             "version": encoder.version,
@@ -133,6 +162,12 @@ def _body(uow: UnitOfWork, table: Table, schema: TableSchema, encoder: Encoder) 
             "schema_version": encoder.schema_version,
             "architecture": encoder.architecture,
             "objectives": encoder.objectives,
+            "num_heads": sum(head.status == "ready" for head in heads),
+            "heads": [
+                {"target": head.target, "version": head.version, "aliases": list(head.aliases)}
+                for head in heads
+                if head.aliases
+            ],
             "bytes": encoder.num_bytes,
             "job": encoder.job_id,
             "error": encoder.error,

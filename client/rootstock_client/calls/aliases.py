@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rootstock_client.calls.base import Calls
+from rootstock_client.jobs import Job
 from rootstock_client.transport import JsonObject, json_object
 
 CHAMPION = "champion"
@@ -60,6 +61,34 @@ class AliasCalls(Calls):
             alias,
             "rollback",
             headers=_condition(if_revision),
+        )
+        return json_object(response)
+
+    def rollback_job(self, table: str, job: Job | str) -> JsonObject:
+        """Take back every alias move that a refit or fine-tune made, all at once.
+
+        Returns:
+            `rolled_back`, and `left_alone`: aliases that have moved since, with the reason.
+
+        Raises:
+            ConflictError: the job moved none, or has not ended.
+        """
+        job_id = job.id if isinstance(job, Job) else job
+        response = self._transport.call(
+            "POST", "tables", table, "rollback", body={"job": job_id}, makes_something=True
+        )
+        return json_object(response)
+
+    def delete_alias(
+        self, table: str, target: str, alias: str, *, if_revision: int | None = None
+    ) -> JsonObject:
+        """Remove an alias; its history stays. Without `champion` a target is served by version only.
+
+        Raises:
+            NotFoundError: there is none. StaleRevisionError: it is not at `if_revision`.
+        """
+        response = self._transport.call(
+            "DELETE", "tables", table, "targets", target, "aliases", alias, headers=_condition(if_revision)
         )
         return json_object(response)
 

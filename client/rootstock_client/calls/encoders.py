@@ -46,3 +46,11 @@ class EncoderCalls(Calls):
         return json_object(
             self._transport.call("POST", "tables", table, "encoders", version, "activate", is_repeatable=True)
         )
+
+    def delete_encoder(self, table: str, version: int) -> JsonObject:
+        """Delete a version that is not active and that no head is pinned to.
+
+        Raises:
+            ConflictError: it is in use; the message names the heads.
+        """
+        return json_object(self._transport.call("DELETE", "tables", table, "encoders", version))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rootstock_client.calls.base import Calls, started, without_none
 from rootstock_client.calls.tables import Names
+from rootstock_client.errors import ConflictError
 from rootstock_client.jobs import Job
 from rootstock_client.transport import JsonObject
 
@@ -40,15 +41,49 @@ class HeadCalls(Calls):
         body = without_none(
             {"head": config, "labels": labels or None, "max_seconds": max_seconds, "alias": alias}
         )
-        body["targets"] = (
-            EVERY_TARGET
-            if targets == EVERY_TARGET
-            else [targets]
-            if isinstance(targets, str)
-            else list(targets)
-        )
+        body["targets"] = _names(targets)
         return started(
             self._transport.call("POST", "tables", table, "fine-tunes", body=body, makes_something=True)
+        )
+
+    def refit(
+        self,
+        table: str,
+        targets: Names = EVERY_TARGET,
+        *,
+        encoder: int | None = None,
+        labels: Literal["latest", "same"] | None = None,
+        max_seconds: float | None = None,
+        promote: bool | None = None,
+    ) -> Job:
+        """Fit the champions of all targets (`"*"`), or of some, anew on an encoder and the current snapshot.
+
+        Args:
+            encoder: version; by default the active one.
+            labels: the latest label set of each target (the default), or the one its champion was fitted on.
+            max_seconds: for all heads together; by default 60 for each.
+            promote: whether `champion` moves where the gate lets it; by default it does.
+
+        Returns:
+            one job; its result has a `summary` with the paired difference of every target, new minus champion.
+
+        Raises:
+            ConflictError: `encoder` is None and the table has no active one (`no_encoder`).
+        """
+        if encoder is None:
+            encoder = self._get("tables", table).get("active_encoder")
+        if encoder is None:
+            raise ConflictError(
+                "The table has no active encoder; pretrain one, or name a version.",
+                code="no_encoder",
+                status=409,
+            )
+        body = without_none({"labels": labels, "max_seconds": max_seconds, "promote": promote})
+        body["targets"] = _names(targets)
+        return started(
+            self._transport.call(
+                "POST", "tables", table, "encoders", encoder, "refit", body=body, makes_something=True
+            )
         )
 
     def heads(self, table: str, target: str) -> list[JsonObject]:
@@ -64,3 +99,9 @@ class HeadCalls(Calls):
         ConflictError: an alias points at it.
         """
         self._transport.call("DELETE", "tables", table, "targets", target, "heads", version)
+
+
+def _names(targets: Names) -> str | list[str]:
+    if targets == EVERY_TARGET:
+        return EVERY_TARGET
+    return [targets] if isinstance(targets, str) else list(targets)

@@ -24,7 +24,7 @@ from models.progress import never_stop
 from storage.ids import new_id
 from storage.orm import Base, Head, Job, LabelSet, Table, Target
 
-KINDS = ("ingest", "pretrain", "finetune")
+KINDS = tuple(JOB_KINDS)
 NUM_ROWS = 240
 OVERRIDES = {
     "id": ColumnOverride(role=Role.KEY),
