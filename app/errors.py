@@ -133,6 +133,7 @@ STATUS_OF: dict[type[Exception], int] = {
     storage_errors.InvalidValue: 422,
     storage_errors.ArtifactMissing: 503,  # deleted while it was being read; the next request sees the truth
     storage_errors.ArtifactDamaged: 500,
+    storage_errors.StoreUnavailable: 503,
     storage_errors.DatabaseBusy: 503,
     storage_errors.StorageFull: 507,
     storage_errors.SchemaOutOfDate: 503,

@@ -9,6 +9,7 @@
     │   └── InvalidCursor  a page cursor that this listing did not issue
     ├── ArtifactMissing    no object of that digest in the workspace's store
     ├── ArtifactDamaged    an object whose bytes are not those of its digest, or a manifest that is not one
+    ├── StoreUnavailable   the artifact store on other machines cannot be reached or refuses this service
     ├── DatabaseBusy       locked, deadlocked, out of connections or unreachable; the same request may work later
     ├── StorageFull        the disk or quota behind the database or the artifact store is full
     └── SchemaOutOfDate    the database's revision is not the one this version of Rootstock works with
@@ -62,6 +63,10 @@ class ArtifactMissing(StorageError):
 
 class ArtifactDamaged(StorageError):
     default_code = "artifact_damaged"
+
+
+class StoreUnavailable(StorageError):
+    default_code = "store_unavailable"
 
 
 class DatabaseBusy(StorageError):

@@ -8,12 +8,15 @@ from pydantic import Field
 
 from storage.artifacts.local import LocalStoreConfig
 from storage.artifacts.memory import MemoryStoreConfig
+from storage.artifacts.s3 import S3StoreConfig
 from storage.artifacts.store import ArtifactStore, StoredObject
 
-ArtifactStoreConfig = Annotated[LocalStoreConfig | MemoryStoreConfig, Field(discriminator="kind")]
+ArtifactStoreConfig = Annotated[
+    LocalStoreConfig | MemoryStoreConfig | S3StoreConfig, Field(discriminator="kind")
+]
 """The registry: validation, settings and messages follow from it."""
 
-ARTIFACT_STORES = (LocalStoreConfig, MemoryStoreConfig)
+ARTIFACT_STORES = (LocalStoreConfig, MemoryStoreConfig, S3StoreConfig)
 
 __all__ = [
     "ARTIFACT_STORES",
@@ -21,5 +24,6 @@ __all__ = [
     "ArtifactStoreConfig",
     "LocalStoreConfig",
     "MemoryStoreConfig",
+    "S3StoreConfig",
     "StoredObject",
 ]

@@ -29,7 +29,8 @@ class ArtifactStore(Protocol):
 
     Objects are created whole or not at all; putting the same bytes again changes nothing but `modified_at`.
     All methods are safe in threads and processes, and raise StorageError (invalid_artifact_name) for a
-    workspace id or digest that is not one.
+    workspace id or digest that is not one. A store on other machines raises StoreUnavailable when it cannot be
+    reached or refuses to work, after it has tried again for a while.
     """
 
     def put_bytes(self, workspace_id: str, data: bytes) -> str:
@@ -75,12 +76,17 @@ def check_workspace(workspace_id: str) -> str:
 
 def check_digest(digest: str) -> str:
     """`digest`, if it is a SHA-256 in lower-case hex. Raises StorageError (invalid_artifact_name)."""
-    if _DIGEST.fullmatch(digest) is None:
+    if not is_digest(digest):
         raise StorageError(
             f"An artifact is named by 64 lower-case hex digits; received a text of {len(digest)} characters.",
             code="invalid_artifact_name",
         )
     return digest
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` has the form of a digest."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def sha256_hex(data: bytes) -> str:

@@ -6,7 +6,9 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,12 +20,14 @@ from storage.artifacts import (
     ArtifactStore,
     ArtifactStoreConfig,
     LocalStoreConfig,
-    MemoryStoreConfig,
 )
 from storage.artifacts.local import LocalStore
 from storage.artifacts.memory import MemoryStore
+from storage.artifacts.s3 import REVEAL_SECRETS
+from storage.artifacts.s3_store import S3Store
 from storage.artifacts.store import sha256_hex
 from storage.errors import ArtifactDamaged, ArtifactMissing, StorageError, StorageFull
+from tests.storage.buckets import S3Server
 
 # Fixed, because they become names of tests, which every test process must collect alike.
 WORKSPACE = "ws_01M7Y00000000000000000000A"
@@ -31,14 +35,15 @@ OTHER = "ws_01M7Y00000000000000000000B"
 LOCAL_ONLY = pytest.mark.parametrize("store", ["local"], indirect=True)
 
 
-def _config(kind: str, folder: Path) -> LocalStoreConfig | MemoryStoreConfig:
-    options = {"local": {"root": str(folder / "artifacts")}, "memory": {}}
-    return TypeAdapter(ArtifactStoreConfig).validate_python({"kind": kind, **options[kind]})
-
-
 @pytest.fixture(params=[config.model_fields["kind"].default for config in ARTIFACT_STORES])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ArtifactStore]:
-    built = _config(request.param, tmp_path).build()
+    options: dict[str, object] = {}
+    if request.param == "local":
+        options = {"root": str(tmp_path / "artifacts")}
+    elif request.param == "s3":
+        server: S3Server = request.getfixturevalue("s3")
+        options = server.config(tmp_path / "cache").model_dump(context={REVEAL_SECRETS: True})
+    built = TypeAdapter(ArtifactStoreConfig).validate_python({"kind": request.param, **options}).build()
     yield built
     built.close()
 
@@ -50,6 +55,9 @@ def damage(store: ArtifactStore, digest: str, data: bytes) -> None:
             next((store._root / WORKSPACE).rglob(digest)).write_bytes(data)
         case MemoryStore():
             store._objects[WORKSPACE, digest] = (data, 0.0)
+        case S3Store():
+            store._cache.remove(WORKSPACE, digest)  # what is verified is served without asking the bucket
+            _s3_key(store, digest).value = data
         case _:
             raise NotImplementedError(type(store))
 
@@ -61,6 +69,17 @@ def age(store: ArtifactStore, digest: str) -> None:
             os.utime(next((store._root / WORKSPACE).rglob(digest)), (1.0, 1.0))
         case MemoryStore():
             store._objects[WORKSPACE, digest] = (store._objects[WORKSPACE, digest][0], 1.0)
+        case S3Store():
+            _s3_key(store, digest).last_modified = datetime.fromtimestamp(1.0, UTC).replace(tzinfo=None)
+        case _:
+            raise NotImplementedError(type(store))
+
+
+def _s3_key(store: S3Store, digest: str) -> Any:
+    from moto.s3.models import s3_backends
+
+    bucket = s3_backends["123456789012"]["aws"].buckets[store._bucket.config["bucket"]]
+    return bucket.keys[f"{store._prefix}{WORKSPACE}/{digest}"]
 
 
 def digests(store: ArtifactStore, workspace_id: str = WORKSPACE) -> list[str]:
