@@ -1,5 +1,8 @@
 """Predictions of many heads for the same rows: one row-feature pass per distinct view, one product per view.
 
+Heads that read the encoder's guess of a hidden column have passes of their own, shared by all that leave the same
+columns in view.
+
 The bitwise rule (DESIGN, section 5): what a head says about a row is the same alone and in any company of rows
 and heads. Row features hold it by themselves; the product of the stacked heads holds it when rows and outputs
 are padded to multiples of 16, because a smaller product takes other kernels with other summation orders.
@@ -20,7 +23,7 @@ import torch
 from models.bundle import EncoderBundle
 from models.errors import BundleError
 from models.features.codec import Codes
-from models.heads.prediction import FittedHead, HeadPrediction
+from models.heads.prediction import FittedHead, HeadPrediction, HiddenColumnPass, product_of
 from models.layers.linear import PAD, padded_product
 from models.training.fingerprint import encoder_fingerprint
 
@@ -67,9 +70,17 @@ class Predictor:
         """Predictions of every head for the `B` rows of `frame`; columns it lacks are missing values."""
         codes = self._bundle.codec.transform(frame)
         by_view: dict[tuple[str, ...], list[int]] = {}
+        hiding: list[tuple[int, str]] = []
         for position, head in enumerate(heads):
-            by_view.setdefault(head.view, []).append(position)
+            self._check_encoder(head)
+            needs = head.needs
+            if isinstance(needs, HiddenColumnPass):
+                hiding.append((position, needs.column))
+            else:
+                by_view.setdefault(head.view, []).append(position)
         found: dict[int, HeadPrediction] = {}
+        for position, logits in self._guesses(codes, heads, hiding).items():
+            found[position] = heads[position].finish(logits, coverage)
         for view, positions in by_view.items():
             stack = self._stack(view, tuple(heads[position] for position in positions))
             logits = self._logits(codes, view, stack)
@@ -78,6 +89,28 @@ class Predictor:
         return PredictionBatch(
             [found[position] for position in range(len(heads))], codes.missing_counts(), codes.unseen_counts()
         )
+
+    @torch.inference_mode()
+    def _guesses(
+        self, codes: Codes, heads: Sequence[FittedHead], hiding: Sequence[tuple[int, str]]
+    ) -> dict[int, torch.Tensor]:
+        """Logits [B, O] of each head by position; a column is guessed once for all heads that see the same others."""
+        by_context: dict[tuple[str, ...], dict[str, list[int]]] = {}
+        for position, column in hiding:
+            context = tuple(name for name in heads[position].view if name != column)
+            by_context.setdefault(context, {}).setdefault(column, []).append(position)
+        found: dict[int, torch.Tensor] = {}
+        for context, columns in by_context.items():
+            guesses = self._bundle.column_guesses
+            if guesses is None or not columns.keys() <= set(self._bundle.codec.names):
+                raise BundleError(
+                    "a head reads a guess that its encoder does not make; load the encoder it is pinned to",
+                    code="head_does_not_fit",
+                )
+            logits = guesses.compute(codes, context, tuple(columns))
+            for positions, part in zip(columns.values(), logits, strict=True):
+                found |= dict.fromkeys(positions, part)
+        return found
 
     @torch.inference_mode()
     def _logits(self, codes: Codes, view: tuple[str, ...], stack: _Stack) -> torch.Tensor:
@@ -104,30 +137,33 @@ class Predictor:
                 self._stacks.popitem(last=False)
         return stack
 
+    def _check_encoder(self, head: FittedHead) -> None:
+        if head.encoder_fingerprint != self._fingerprint:
+            raise BundleError(
+                f"a {head.kind} head was fitted on another encoder; load the encoder it is pinned to",
+                code="head_does_not_fit",
+            )
+
     def _build(self, view: tuple[str, ...], heads: tuple[FittedHead, ...]) -> _Stack:
         width = self._bundle.row_features.width(view)
-        for head in heads:
-            if head.encoder_fingerprint != self._fingerprint:
+        products = [product_of(head) for head in heads]
+        for head, product in zip(heads, products, strict=True):
+            if product.weight.shape[1] != width:
                 raise BundleError(
-                    f"a {head.kind} head was fitted on another encoder; load the encoder it is pinned to",
-                    code="head_does_not_fit",
-                )
-            if head.weight.shape[1] != width:
-                raise BundleError(
-                    f"a {head.kind} head expects {head.weight.shape[1]} row features, the encoder gives {width} for "
+                    f"a {head.kind} head expects {product.weight.shape[1]} row features, the encoder gives {width} for "
                     f"its view of {len(view)} absent columns; fit the head again",
                     code="head_does_not_fit",
                 )
-        num_outputs = sum(len(head.bias) for head in heads)
+        num_outputs = sum(len(product.bias) for product in products)
         padded = -(-num_outputs // PAD) * PAD
         weight = torch.zeros(padded, width)
         bias = torch.zeros(padded)
         spans = []
         start = 0
-        for head in heads:
-            stop = start + len(head.bias)
-            weight[start:stop] = head.weight
-            bias[start:stop] = head.bias
+        for product in products:
+            stop = start + len(product.bias)
+            weight[start:stop] = product.weight
+            bias[start:stop] = product.bias
             spans.append((start, stop))
             start = stop
         return _Stack(heads, weight, bias, tuple(spans))

@@ -13,15 +13,24 @@ from models.heads.files import HeadFiles, unpack
 from models.heads.linear import LinearHeadConfig
 from models.heads.linear_head import LinearHead
 from models.heads.prediction import FittedHead, HeadPrediction
+from models.heads.zero_shot import ZeroShotHeadConfig
+from models.heads.zero_shot_head import ZeroShotHead
 
-HeadConfig = Annotated[LinearHeadConfig | AutoHeadConfig, Discriminator("kind")]
+HeadConfig = Annotated[LinearHeadConfig | AutoHeadConfig | ZeroShotHeadConfig, Discriminator("kind")]
 """What a client asks for; validated by its `kind`."""
 
-HEADS: tuple[type[LinearHeadConfig] | type[AutoHeadConfig], ...] = (LinearHeadConfig, AutoHeadConfig)
+HEADS: tuple[type[LinearHeadConfig] | type[AutoHeadConfig] | type[ZeroShotHeadConfig], ...] = (
+    LinearHeadConfig,
+    AutoHeadConfig,
+    ZeroShotHeadConfig,
+)
 
 DEFAULT_HEAD = AutoHeadConfig()
 
-READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {"linear": LinearHead.from_parts}
+READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {
+    "linear": LinearHead.from_parts,
+    "zero_shot": ZeroShotHead.from_parts,
+}
 """How a stored head of each fitted kind is read (`auto` is resolved before anything is stored)."""
 
 
@@ -49,5 +58,7 @@ __all__ = [
     "HeadPrediction",
     "LinearHead",
     "LinearHeadConfig",
+    "ZeroShotHead",
+    "ZeroShotHeadConfig",
     "load_head",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +16,7 @@ class AutoHeadConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["auto"] = "auto"
+    learns_from_labels: ClassVar[bool] = True
 
     def fit(self, problem: HeadProblem) -> HeadFit:
         return LinearHeadConfig().fit(problem)

@@ -5,7 +5,7 @@ Shape letters: `n` fitted rows, `m` rows in folds, `F` row features, `r` directi
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class LinearHeadConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["linear"] = "linear"
+    learns_from_labels: ClassVar[bool] = True
 
     def fit(self, problem: HeadProblem) -> HeadFit:
         """Fit, calibrate and judge out of fold.

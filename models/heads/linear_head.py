@@ -10,23 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.errors import BundleError, InputError
+from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.calibration import Calibration, probabilities_of
 from models.heads.files import HeadFiles, pack, unpack
 from models.heads.intervals import ResidualTable
-from models.heads.prediction import HeadPrediction
+from models.heads.prediction import HeadPrediction, RowFeaturesPass, check_coverage
 
 MAX_WEIGHT_BYTES = 1 << 30
-
-
-def check_coverage(coverage: float) -> None:
-    """Raises: InputError (code `invalid_coverage`)."""
-    if not 0.0 < coverage < 1.0:
-        raise InputError(
-            f"coverage must lie strictly between 0 and 1; received {coverage!r}; 0.9 is usual",
-            code="invalid_coverage",
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +43,10 @@ class LinearHead:
     @property
     def kind(self) -> str:
         return "linear"
+
+    @property
+    def needs(self) -> RowFeaturesPass:
+        return RowFeaturesPass(self.weight, self.bias)
 
     @property
     def num_bytes(self) -> int:

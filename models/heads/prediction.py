@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from models.errors import BundleError, InputError
 from models.features.schema import JsonScalar, Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -34,15 +35,41 @@ class HeadPrediction:
 
     @property
     def num_rows(self) -> int:
-        filled = self.probabilities if self.probabilities is not None else self.value
-        return 0 if filled is None else len(filled)
+        return len(self.outputs)
+
+    @property
+    def outputs(self) -> FloatArray:
+        """Probabilities [B, K] or values [B], as heads are judged by."""
+        filled = self.value if self.probabilities is None else self.probabilities
+        assert filled is not None  # a head fills one of the two
+        return filled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowFeaturesPass:
+    """Logits are the row features of the view times `weight` [O, F] plus `bias` [O], float32.
+
+    They act on raw row features (standardisation is folded in), so that the heads of one view stack into one product.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenColumnPass:
+    """Logits are the encoder's own guess of `column`, hidden from it: of missing, unknown, then its values.
+
+    The head's view names the column too, as absent: whatever a row holds there is not looked at.
+    """
+
+    column: str
 
 
 class FittedHead(Protocol):
-    """An immutable fitted head. It knows no encoder: only a view, a feature width and a fingerprint to check.
+    """An immutable fitted head. It knows no encoder: only a view, what it needs of the encoder, and a fingerprint.
 
-    `weight` [O, F] and `bias` [O], float32, act on the raw row features (standardisation is folded in), so that
-    the heads of one view stack into one product; `finish` turns the logits into predictions, row by row.
+    `needs` says how rows become logits [B, O]; `finish` turns the logits into predictions, row by row.
     """
 
     @property
@@ -56,9 +83,7 @@ class FittedHead(Protocol):
     @property
     def encoder_fingerprint(self) -> str: ...
     @property
-    def weight(self) -> torch.Tensor: ...
-    @property
-    def bias(self) -> torch.Tensor: ...
+    def needs(self) -> RowFeaturesPass | HiddenColumnPass: ...
     @property
     def num_bytes(self) -> int: ...
 
@@ -71,3 +96,24 @@ class FittedHead(Protocol):
 
     def to_files(self) -> dict[str, bytes]:
         """Files of the head bundle: `head.json` and `head.safetensors`."""
+
+
+def product_of(head: FittedHead) -> RowFeaturesPass:
+    """What a head does with row features.
+
+    Raises:
+        BundleError: it reads something else.
+    """
+    needs = head.needs
+    if isinstance(needs, RowFeaturesPass):
+        return needs
+    raise BundleError(f"a {head.kind} head does not read row features", code="head_does_not_fit")
+
+
+def check_coverage(coverage: float) -> None:
+    """Raises: InputError (code `invalid_coverage`)."""
+    if not 0.0 < coverage < 1.0:
+        raise InputError(
+            f"coverage must lie strictly between 0 and 1; received {coverage!r}; 0.9 is usual",
+            code="invalid_coverage",
+        )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 from models.errors import Interrupted
+from models.features.codec import CodecColumn
 from models.features.schema import JsonScalar, Task
 from models.heads.folds import Folds
 from models.heads.prediction import FittedHead, FloatArray, IndexArray
@@ -39,11 +40,24 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class GuessedColumn:
+    """The target's own column as the encoder was pretrained on it.
+
+    Shape: `inside` [V], per value of the column how far, on average, numbers of that bin are on their way to the next
+    knot (0 where the value stands for itself, as categories do).
+    """
+
+    column: CodecColumn
+    inside: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HeadProblem:
     """The labelled rows of one target, all of the train part.
 
     Shape: `features` [n, F] float32, as the encoder gives them; `labels` [n], class index or number; `weights`
-    [n] positive, of mean 1. `folds` is None where the labels are too few to be divided.
+    [n] positive, of mean 1. `folds` is None where the labels are too few to be divided. `guessed` is there for kinds
+    that do not learn from labels; for them n is 0.
     """
 
     task: Task
@@ -56,6 +70,7 @@ class HeadProblem:
     weights: FloatArray
     folds: Folds | None
     pace: Pace = field(default_factory=Pace)
+    guessed: GuessedColumn | None = None
 
     @property
     def num_outputs(self) -> int:

@@ -20,8 +20,10 @@ class Objective(nn.Module, ABC):
     generator passed in, on the CPU, whatever the device.
     """
 
-    column_outputs: ColumnOutputs | None = None
-    """Classifiers of hidden columns, which an encoder keeps for prediction; None where the objective has none."""
+    @property
+    def column_outputs(self) -> ColumnOutputs | None:
+        """Classifiers of hidden columns, which an encoder keeps for prediction; None where the objective has none."""
+        return None
 
     @abstractmethod
     def loss(

@@ -73,7 +73,12 @@ class MaskedColumns(Objective):
         self.offsets = codec.offsets
         self.source_index = codec.source_index
         self.folding = Folding(codec)
-        self.outputs = self.column_outputs = ColumnOutputs(codec, d_model, generator=generator)
+        self.outputs = ColumnOutputs(codec, d_model, generator=generator)
+
+    @property
+    def column_outputs(self) -> ColumnOutputs:
+        """The classifiers that guess hidden columns."""
+        return self.outputs
 
     def loss(
         self,

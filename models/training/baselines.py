@@ -21,7 +21,7 @@ import torch
 from models.features.schema import ColumnKind, ColumnSchema, Task
 from models.heads.folds import Folds
 from models.heads.linear import LinearHeadConfig
-from models.heads.prediction import FittedHead, FloatArray
+from models.heads.prediction import FittedHead, FloatArray, product_of
 from models.heads.problem import HeadProblem, Pace
 from models.heads.scaling import FeatureScaling
 
@@ -61,11 +61,8 @@ def linear_baseline(
 
 def head_outputs(head: FittedHead, features: torch.Tensor) -> FloatArray:
     """Probabilities [B, K] or values [B] of a head for row features [B, F], for judging (not bitwise stable)."""
-    logits = torch.nn.functional.linear(features, head.weight, head.bias)
-    prediction = head.finish(logits)
-    found = prediction.value if prediction.probabilities is None else prediction.probabilities
-    assert found is not None  # a head fills one of the two
-    return found
+    product = product_of(head)
+    return head.finish(torch.nn.functional.linear(features, product.weight, product.bias)).outputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,8 +18,9 @@ from models.errors import InputError, Interrupted
 from models.evaluation.comparison import PairedComparison
 from models.evaluation.judged import JudgedRows
 from models.evaluation.leaks import find_leaks
+from models.features.codec import PlainColumns
 from models.features.row_identity import row_identities
-from models.features.schema import KEY_COLUMN, ColumnSchema, Role, Task
+from models.features.schema import KEY_COLUMN, Role, Task
 from models.heads import HeadConfig
 from models.heads.folds import Folds, divide
 from models.heads.prediction import FloatArray, IndexArray
@@ -205,14 +206,12 @@ class _Session:
     def _fit_target(
         self, target: TargetData, plan: Plan, sample: ViewSample, features: ViewFeatures
     ) -> HeadResult | HeadFailure:
-        columns = [column for column in self.bundle.schema.encoded if column.name not in target.view]
         fitted, holdout = plan.fitted, plan.holdout
-        labelled = (
-            self.frame.select([column.name for column in columns])[fitted.rows] if columns else pl.DataFrame()
-        )
+        plain = self._plain_columns(target, np.concatenate([fitted.rows, holdout.rows]))
+        labelled, names = plain.frame.head(len(fitted.rows)), [column.name for column in plain.columns]
         warnings = [
             *plan.warnings,
-            *find_leaks(labelled, [c.name for c in columns], fitted.labels, target.task),
+            *find_leaks(labelled, names, fitted.labels, target.task, plain.source_of),
         ]
         pace = replace(self.pace, deadline=time.monotonic() + self.pace.seconds_left / max(self.num_left, 1))
         folds = divide(
@@ -242,22 +241,33 @@ class _Session:
             return HeadFailure(target.name, error.code, error.message)
         warnings += [*more, *fit.warnings]
         held_out = features.at(holdout.rows)
-        rivals = self._baselines(target, problem, sample, columns, plan, held_out, warnings)
+        rivals = self._baselines(target, problem, sample, plain, held_out, warnings)
         return self._result(target, plan, fit, folds, held_out, rivals, warnings)
+
+    def _plain_columns(self, target: TargetData, rows: IndexArray) -> PlainColumns:
+        """What the encoder reads under the target's view, at `rows`, as columns for models without an encoder."""
+        codec = self.bundle.codec
+        columns = [
+            column
+            for column in self.bundle.schema.encoded
+            if column.name in codec.sources and column.name not in target.view
+        ]
+        if not columns:
+            return PlainColumns(pl.DataFrame(), (), {})
+        return codec.expand(self.frame.select([column.name for column in columns])[rows], columns)
 
     def _baselines(
         self,
         target: TargetData,
         problem: HeadProblem,
         sample: ViewSample,
-        columns: list[ColumnSchema],
-        plan: Plan,
+        plain: PlainColumns,
         held_out: torch.Tensor,
         warnings: list[str],
     ) -> dict[str, BaselineOutputs]:
         self.step += 1
         found: dict[str, BaselineOutputs] = {}
-        if not self.baselines or not columns:
+        if not self.baselines or not plain.columns:
             self.step += 2
             return found
         linear_name = "ridge" if target.task is Task.REGRESSION else "logistic"
@@ -265,8 +275,7 @@ class _Session:
         found[linear_name] = linear_baseline(problem, sample.is_raw, held_out)
         self.step += 1
         self._say(f"{target.name}: LightGBM baseline")
-        rows = np.concatenate([plan.fitted.rows, plan.holdout.rows])
-        table = RawColumns.of(self.frame.select([column.name for column in columns])[rows], columns)
+        table = RawColumns.of(plain.frame, plain.columns)
         boosted = BoostedBaseline(
             problem, table, seed=self.seed_of(target), num_threads=torch.get_num_threads()
         )

@@ -63,9 +63,7 @@ def check_labels(target: TargetData, num_rows: int, generator: np.random.Generat
         )
     every = LabelledRows(target.rows.astype(np.int64), target.values.astype(np.float64), weights)
     fitted = every.at(np.flatnonzero(used & ~target.evaluation))
-    held_out = np.flatnonzero(used & target.evaluation)
-    if len(held_out) > MAX_HOLDOUT_ROWS:
-        held_out = np.sort(generator.choice(held_out, MAX_HOLDOUT_ROWS, replace=False))
+    held_out = _drawn(np.flatnonzero(used & target.evaluation), generator)
     if len(fitted) == 0:
         raise LabelError(
             f"all {int(used.sum())} labels of {target.name!r} are on rows of the evaluation part, which are never fitted; "
@@ -74,6 +72,26 @@ def check_labels(target: TargetData, num_rows: int, generator: np.random.Generat
         )
     warnings = _check_content(target, fitted)
     return CheckedLabels(fitted, every.at(held_out), tuple(warnings))
+
+
+def holdout_labels(target: TargetData, num_rows: int, generator: np.random.Generator) -> LabelledRows:
+    """Labels that may judge a head which learns from none; there may be none at all.
+
+    Raises:
+        LabelError: labels that cannot be judged by: `invalid_labels`, `duplicate_label`, `invalid_weight` …
+    """
+    if len(target.rows):
+        _check_form(target, num_rows)
+    weights = np.ones(len(target.rows)) if target.weights is None else target.weights.astype(np.float64)
+    every = LabelledRows(target.rows.astype(np.int64), target.values.astype(np.float64), weights)
+    return every.at(_drawn(np.flatnonzero((weights > 0.0) & target.evaluation), generator))
+
+
+def _drawn(held_out: IndexArray, generator: np.random.Generator) -> IndexArray:
+    """At most `MAX_HOLDOUT_ROWS` of them, in order."""
+    if len(held_out) <= MAX_HOLDOUT_ROWS:
+        return held_out
+    return np.sort(generator.choice(held_out, MAX_HOLDOUT_ROWS, replace=False))
 
 
 def _check_form(target: TargetData, num_rows: int) -> None:

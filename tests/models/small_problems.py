@@ -7,14 +7,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from models.features.codec import CategoricalColumn, ContinuousColumn
 from models.features.schema import JsonScalar, Task
 from models.heads.folds import MAX_ROWS, divide
-from models.heads.prediction import FittedHead, FloatArray
-from models.heads.problem import HeadProblem
+from models.heads.prediction import FittedHead, FloatArray, HiddenColumnPass, product_of
+from models.heads.problem import GuessedColumn, HeadProblem
 from models.heads.scaling import FeatureScaling
+from models.layers.column_outputs import NUM_EXTRA_CLASSES
 
 FINGERPRINT = "e" * 64
 VIEW = ("colour", "price")
+NUM_GUESSED_VALUES = 9
 
 
 def class_names(task: Task, num_classes: int) -> tuple[JsonScalar, ...] | None:
@@ -68,6 +71,7 @@ def problem_of(
         labels=labels,
         weights=np.ones(len(labels)) if weights is None else weights / weights.mean(),
         folds=divide(labels, task, generator=np.random.default_rng(seed), max_rows=max_fold_rows),
+        guessed=guessed_column(task),
     )
 
 
@@ -81,4 +85,36 @@ def without_folds(problem: HeadProblem) -> HeadProblem:
 
 
 def logits_of(head: FittedHead, features: torch.Tensor) -> torch.Tensor:
-    return features @ head.weight.T + head.bias
+    """What a head reads for rows of these features [n, F]: a guess of a hidden column is any fixed function of them."""
+    if isinstance(head.needs, HiddenColumnPass):
+        generator = torch.Generator().manual_seed(0)
+        weight = torch.randn(features.shape[1], NUM_GUESSED_VALUES + NUM_EXTRA_CLASSES, generator=generator)
+        return features @ (weight / features.std(dim=0, correction=0).unsqueeze(1))
+    product = product_of(head)
+    return features @ product.weight.T + product.bias
+
+
+def guessed_column(task: Task) -> GuessedColumn:
+    """The target's own column as an encoder may know it: a category per class, or knots with numbers between them."""
+    shares = tuple([1.0 / NUM_GUESSED_VALUES] * NUM_GUESSED_VALUES)
+    column: CategoricalColumn | ContinuousColumn
+    if task is Task.REGRESSION:
+        column = ContinuousColumn(
+            name=VIEW[0],
+            storage_type="float",
+            missing_fraction=0.0,
+            knots=tuple(float(i * i) for i in range(NUM_GUESSED_VALUES)),
+            median_position=4.0,
+            frequencies=shares,
+        )
+        return GuessedColumn(column, np.linspace(0.5, 0.0, NUM_GUESSED_VALUES))
+    names = class_names(task, NUM_GUESSED_VALUES)
+    assert names is not None
+    column = CategoricalColumn(
+        name=VIEW[0],
+        storage_type="string",
+        missing_fraction=0.0,
+        categories=tuple(str(name) for name in reversed(names)),
+        frequencies=shares,
+    )
+    return GuessedColumn(column, np.zeros(NUM_GUESSED_VALUES))
