@@ -8,7 +8,7 @@ Shape letters: `n` labelled rows, `V` distinct codes of a column, `K` classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -25,8 +25,15 @@ SUSPICIOUS = {Task.BINARY: 0.99, Task.MULTICLASS: 0.99, Task.REGRESSION: 0.98}
 SUSPICIOUS_MISSING = {Task.BINARY: 0.9, Task.MULTICLASS: 0.9, Task.REGRESSION: 0.8}
 
 
-def find_leaks(frame: pl.DataFrame, columns: Sequence[str], labels: FloatArray, task: Task) -> list[str]:
-    """A warning per suspicious column of `columns`; `frame` has the labelled rows [n], `labels` [n].
+def find_leaks(
+    frame: pl.DataFrame,
+    columns: Sequence[str],
+    labels: FloatArray,
+    task: Task,
+    source_of: Mapping[str, str] | None = None,
+) -> list[str]:
+    """A warning per suspicious column of `columns`; `frame` has the labelled rows [n], `labels` [n]. `source_of` names
+    the table's column behind those derived from one: it is what can be forbidden.
 
     Nothing is said of fewer than 40 labels, or 10 per class: chance finds such columns there.
     """
@@ -37,12 +44,13 @@ def find_leaks(frame: pl.DataFrame, columns: Sequence[str], labels: FloatArray, 
     if len(labels) < MIN_LABELS or not _enough(labels, task):
         return []
     half = generator.random(len(labels)) < 0.5
-    return [
-        warning
-        for name in columns
-        if name in frame.columns
-        for warning in _column_warnings(name, frame[name], labels, task, half)
-    ]
+    warnings: dict[str, str] = {}
+    for name in columns:
+        source = (source_of or {}).get(name, name)
+        if name in frame.columns and source not in warnings:
+            for warning in _column_warnings(source, frame[name], labels, task, half):
+                warnings[source] = warning
+    return list(warnings.values())
 
 
 def _enough(labels: FloatArray, task: Task) -> bool:
@@ -75,6 +83,8 @@ def _column_warnings(
 
 def _codes(column: pl.Series) -> IndexArray:
     """Small integers [n]: quantile bins of numbers, ranks of everything else; null has its own."""
+    if column.dtype.is_temporal():
+        column = column.to_physical()
     if column.dtype.is_numeric():
         numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
         known = np.isfinite(numbers)

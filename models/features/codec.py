@@ -42,6 +42,14 @@ class _PartValues(NamedTuple):
     has_source: npt.NDArray[np.bool_]
 
 
+class PlainColumns(NamedTuple):
+    """Columns for models without this encoder; `source_of` names the column of the table behind each derived one."""
+
+    frame: pl.DataFrame
+    columns: tuple[ColumnSchema, ...]
+    source_of: dict[str, str]
+
+
 class Codec(BaseModel):
     """Fitted transform from raw columns to codes.
 
@@ -156,25 +164,26 @@ class Codec(BaseModel):
             self.source_of,
         )
 
-    def expand(
-        self, frame: pl.DataFrame, columns: Sequence[ColumnSchema]
-    ) -> tuple[pl.DataFrame, tuple[ColumnSchema, ...]]:
+    def expand(self, frame: pl.DataFrame, columns: Sequence[ColumnSchema]) -> PlainColumns:
         """The `columns` of `frame` as plain ones, for models without this encoder: those of a kind that is derived become
         their parts, categorical or continuous, under the names they have here; a null part is missing or unreadable."""
-        parts = self._parts(frame.select([c.name for c in columns])) if self.derivations else {}
-        expanded: list[pl.Series] = []
+        parts = self._parts(frame.select([column.name for column in columns])) if self.derivations else {}
+        values: list[pl.Series] = []
         schemas: list[ColumnSchema] = []
+        source_of: dict[str, str] = {}
         for schema in columns:
             derived = [column for column in self.columns if column.origin and column.source == schema.name]
             if not derived:
-                expanded.append(frame[schema.name])
+                values.append(frame[schema.name])
                 schemas.append(schema)
             for column in derived:
                 assert column.origin is not None
-                expanded.append(parts[column.origin].values.fill_nan(None).alias(column.name))
+                part = parts[column.origin].values
+                values.append((part.fill_nan(None) if part.dtype.is_float() else part).alias(column.name))
                 kind = ColumnKind(column.kind)
                 schemas.append(ColumnSchema(name=column.name, kind=kind, storage_type=column.storage_type))
-        return pl.DataFrame(expanded), tuple(schemas)
+                source_of[column.name] = schema.name
+        return PlainColumns(pl.DataFrame(values), tuple(schemas), source_of)
 
     @cached_property
     def _segments(self) -> tuple[tuple[CategoricalColumn | ContinuousColumn, int], ...]:
