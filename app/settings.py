@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,8 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """Host headers that are always answered: a page of another site cannot make a browser send these with its own name."""
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+NamedFolders = Annotated[dict[str, Path], NoDecode]
+_FOLDER_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def _cores() -> int:
@@ -87,6 +90,10 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=5.0, gt=0)
     events_poll_s: float = Field(default=0.25, gt=0)
 
+    source_folders: NamedFolders = Field(
+        default_factory=dict
+    )  # `exports=/data/exports,landing=/srv/landing`: where tables may be read from
+
     max_upload_bytes: int = Field(default=4 * GIB, ge=1)
     max_body_bytes: int = Field(default=16 * MIB, ge=1024)  # JSON bodies
     max_json_depth: int = Field(default=16, ge=4)
@@ -104,6 +111,29 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(item.strip().lower() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("source_folders", mode="before")
+    @classmethod
+    def _named_folders(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        folders: dict[str, str] = {}
+        for item in filter(None, (item.strip() for item in value.split(","))):
+            word, equals, folder = item.partition("=")
+            if not equals or word.strip() in folders:
+                raise ValueError("source folders are written word=/folder, with commas, each word once")
+            folders[word.strip()] = folder.strip()
+        return folders
+
+    @field_validator("source_folders")
+    @classmethod
+    def _absolute_folders(cls, value: dict[str, Path]) -> dict[str, Path]:
+        for word, folder in value.items():
+            if _FOLDER_WORD.fullmatch(word) is None or not folder.is_absolute():
+                raise ValueError(
+                    "a source folder has a word of a-z, 0-9, _ and -, and an absolute path (exports=/data/exports)"
+                )
         return value
 
     @field_validator("home")

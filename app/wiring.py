@@ -27,6 +27,7 @@ from app.services.label_sets import LabelSetService
 from app.services.labels import LabelService
 from app.services.refits import RefitService
 from app.services.rollbacks import RollbackService
+from app.services.sources import SourceService
 from app.services.tables import TableService
 from app.services.targets import TargetService
 from app.services.workspaces import ensure_first_key
@@ -56,6 +57,7 @@ class Container:
     capacity: Capacity
     housekeeper: Housekeeper
     tables: TableService
+    sources: SourceService
     columns: ColumnService
     encoders: EncoderService
     targets: TargetService
@@ -164,6 +166,12 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
             job_retention_s=settings.job_retention_s,
         ),
         tables=TableService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes),
+        sources=SourceService(
+            settings.source_folders,
+            uploads=settings.uploads_dir,
+            max_bytes=settings.max_upload_bytes,
+            min_free_bytes=settings.min_free_disk_bytes,
+        ),
         columns=ColumnService(database, store),
         encoders=EncoderService(database, store, capacity),
         targets=TargetService(database, store, counter),

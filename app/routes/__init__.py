@@ -13,6 +13,7 @@ from app.routes import (
     predict,
     probes,
     rollbacks,
+    sources,
     tables,
     targets,
 )
@@ -21,6 +22,7 @@ PUBLIC = (probes.public_router,)
 KEYED = (probes.router,)
 KEYED_V1 = (
     tables.router,
+    sources.router,
     encoders.router,
     targets.router,
     labels.router,

@@ -42,7 +42,13 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     )
     bodies, uploads = dict(_json_bodies(app)), dict(_uploads(app))
     forms = {upload.model for upload in uploads.values()}
-    models: set[type[BaseModel]] = {ProblemBody, *forms, *(body.model for body in bodies.values())}
+    from_folders = {upload.body.model for upload in uploads.values()}
+    models: set[type[BaseModel]] = {
+        ProblemBody,
+        *forms,
+        *from_folders,
+        *(body.model for body in bodies.values()),
+    }
     _, definitions = models_json_schema(
         [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
         ref_template=REF_TEMPLATE,
@@ -64,7 +70,10 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     for (path, method), upload in uploads.items():
         document["paths"][path][method]["requestBody"] = {
             "required": True,
-            "content": {FORM_TYPE: {"schema": _form_schema(form_schemas[upload.model])}},
+            "content": {
+                FORM_TYPE: {"schema": _form_schema(form_schemas[upload.model])},
+                JSON_TYPE: {"schema": {"$ref": REF_TEMPLATE.format(model=upload.body.model.__name__)}},
+            },
         }
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document

@@ -29,6 +29,21 @@ def content_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def refuse_encoded(request: Request) -> None:
+    """A compressed body would be bounded before it is unpacked, not after; files may be compressed themselves.
+
+    Raises: WrongContentType `unsupported_content_encoding`.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", ""):
+        raise WrongContentType(
+            "Bodies with a Content-Encoding are not taken: send it as it is, without that header. A file may be "
+            "compressed itself (gzip, zstd, bzip2, xz, zip).",
+            code="unsupported_content_encoding",
+            details={"accepted": ["identity"]},
+        )
+
+
 def is_deeper_than(body: bytes, max_depth: int) -> bool:
     """Whether arrays and objects nest deeper than `max_depth`; linear time, no recursion.
 
@@ -76,6 +91,7 @@ class JsonBody(Generic[T]):
         self._adapter = TypeAdapter(model)
 
     async def __call__(self, request: Request) -> T:
+        refuse_encoded(request)
         if content_type_of(request) != JSON_TYPE:
             sends_nothing = (
                 request.headers.get("content-length", "0") == "0" and "content-type" not in request.headers

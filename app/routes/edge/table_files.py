@@ -15,7 +15,8 @@ from app.errors import InsufficientStorage, InvalidRequest, TooLarge
 from app.routes.edge.form_fields import READING_FIELDS, reading_options
 from app.services.received_files import MAX_FILES, ReceivedFile, too_many_files
 from app.settings import MIB, Settings
-from models.features.reading import ReadLimits, ReadOptions, Sniffed, sniff
+from models.errors import TableFormatError
+from models.features.reading import ReadLimits, ReadOptions, Sniffed, naming_file, sniff
 
 HEAD_BYTES = MIB
 DISK_CHECK_BYTES = 64 * MIB
@@ -99,9 +100,14 @@ class TableFiles:
                 code="options_after_file",
             )
         received = []
-        for file in self._files:
+        for position, file in enumerate(self._files, start=1):
             if file.sniffed is None:
-                file.sniffed = self._sniffed(file, file.path.read_bytes(), options, is_whole_file=True)
+                try:
+                    file.sniffed = self._sniffed(file, file.path.read_bytes(), options, is_whole_file=True)
+                except TableFormatError as error:
+                    raise (
+                        error if len(self._files) == 1 else naming_file(error, position, file.filename)
+                    ) from None
             received.append(ReceivedFile(file.path, file.filename, file.num_bytes, options, file.sniffed))
         for name, text in sorted(fields.items()):
             self._digest.update(f"\0{name}\0{text}".encode())

@@ -6,25 +6,29 @@ the order does not matter, because they are looked at when the form is complete.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, create_model
 
 from app.dependencies import Writer, container_of
 from app.errors import WrongContentType
 from app.routes.edge.form_fields import field_names_of, request_of
 from app.routes.edge.multipart import FormReader, boundary_of
-from app.routes.edge.strict_json import content_type_of
+from app.routes.edge.strict_json import JSON_TYPE, JsonBody, content_type_of, refuse_encoded
 from app.routes.edge.table_files import TableFiles
 from app.schemas.principal import Principal
+from app.schemas.sources import SourceRequest
 from app.schemas.tables import RegisterRequest
 from app.services.received_files import ReceivedFile, check_files
 from app.settings import MIB
 from app.wiring import Container
+from models.features.reading import ReadOptions
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -57,13 +61,25 @@ class ReceiveUpload(Generic[T]):
         self.model = model
         self._check_early = check_early
         self._field_names = field_names_of(model)
+        self.body = JsonBody(_with_source(model))
 
     async def __call__(self, request: Request, principal: Writer) -> AsyncIterator[Upload[T]]:
-        if content_type_of(request) != FORM_TYPE:
+        refuse_encoded(request)
+        if content_type_of(request) == JSON_TYPE:
+            received = self._from_folder(request)
+        elif content_type_of(request) == FORM_TYPE:
+            received = self._from_form(request, principal)
+        else:
             raise WrongContentType(
-                f"This route takes {FORM_TYPE} with one or more files in {FILE_FIELD!r}.",
-                details={"accepted": [FORM_TYPE]},
+                f"This route takes {FORM_TYPE} with one or more files in {FILE_FIELD!r}, or {JSON_TYPE} that names a "
+                "source folder of the server.",
+                details={"accepted": [FORM_TYPE, JSON_TYPE]},
             )
+        async with received as upload:
+            yield upload
+
+    @asynccontextmanager
+    async def _from_form(self, request: Request, principal: Principal) -> AsyncIterator[Upload[T]]:
         container = container_of(request)
 
         def check(fields: dict[str, str]) -> None:
@@ -79,12 +95,37 @@ class ReceiveUpload(Generic[T]):
         finally:
             await run_in_threadpool(sink.discard)
 
+    @asynccontextmanager
+    async def _from_folder(self, request: Request) -> AsyncIterator[Upload[T]]:
+        """The same request in JSON, with files that lie on the server."""
+        sources = container_of(request).sources
+        body = await self.body(request)
+        files: tuple[ReceivedFile, ...] = ()
+        try:
+            files = await run_in_threadpool(sources.receive, body.source, body.reading)
+            check_files(files)
+            sha256 = hashlib.sha256(await request.body()).hexdigest()
+            yield Upload(wanted=body, files=files, sha256=sha256)
+        finally:
+            await run_in_threadpool(sources.discard, files)
+
     def _finished(self, reader: FormReader, sink: TableFiles, max_depth: int) -> Upload[T]:
         reader.finish()
         wanted = request_of(self.model, reader.fields, max_depth)
         files, sha256 = sink.finish(reader.fields)
         check_files(files)
         return Upload(wanted=wanted, files=files, sha256=sha256)
+
+
+def _with_source(model: type[T]) -> Any:
+    """`model` with the files of a source folder and how to read them: the JSON form of the request."""
+    return create_model(
+        f"{model.__name__}FromFolder",
+        __base__=model,
+        __doc__="The same request with files that lie on the server instead of an upload.",
+        source=(SourceRequest, ...),
+        reading=(Annotated[ReadOptions, Field(strict=False)], ReadOptions()),
+    )
 
 
 async def _feed(request: Request, reader: FormReader) -> None:

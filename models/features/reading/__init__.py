@@ -10,7 +10,7 @@ from models.features.reading.options import (
     Sniffed,
     SourceFile,
 )
-from models.features.reading.table import read_table, read_tables, sniff
+from models.features.reading.table import naming_file, read_table, read_tables, sniff, sniff_file
 
 __all__ = [
     "FileRows",
@@ -21,7 +21,9 @@ __all__ = [
     "Sniffed",
     "SourceFile",
     "check_same_columns",
+    "naming_file",
     "read_table",
     "read_tables",
     "sniff",
+    "sniff_file",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from models.errors import TableFormatError
+from models.features.reading.csv_file import HEAD_BYTES
 from models.features.reading.file_columns import FileColumns, check_same_columns, combined_column
 from models.features.reading.formats import FORMATS, format_of
 from models.features.reading.options import (
@@ -36,6 +37,21 @@ def sniff(
     if sniffed.columns:
         _check_text_columns(options, sniffed.columns)
     return sniffed
+
+
+def sniff_file(path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> Sniffed:
+    """`sniff` of a file that lies whole on the disk."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        is_whole_file = not file.read(1)
+    return sniff(head, filename, options, limits, is_whole_file=is_whole_file)
+
+
+def naming_file(error: TableFormatError, position: int, name: str) -> TableFormatError:
+    """The same error, saying which of several files it is about."""
+    return TableFormatError(
+        f"File {position} ({name}): {error.message}", code=error.code, **{**error.details, "file": position}
+    )
 
 
 def read_table(path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> RawTable:
@@ -89,10 +105,7 @@ def _read_one(
     except TableFormatError as error:
         if is_alone:
             raise
-        raise TableFormatError(
-            f"File {position} ({file.name}): {error.message}",
-            code=error.code, **{**error.details, "file": position},
-        ) from error  # fmt: skip
+        raise naming_file(error, position, file.name) from error
     return part
 
 

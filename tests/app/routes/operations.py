@@ -57,7 +57,7 @@ def operations() -> Iterator[Operation]:
                 continue
             content = operation.get("requestBody", {}).get("content", {})
             body = None
-            if "application/json" in content:
+            if "application/json" in content and "multipart/form-data" not in content:
                 body = BODIES[content["application/json"]["schema"]["$ref"].rpartition("/")[2]]
             yield Operation(
                 method.upper(),

@@ -96,7 +96,7 @@ def test__form__without_a_file_or_name_or_of_another_type__is_refused(people: Se
         "name_missing": people.http.post("/v1/tables", files=file),
         "file_missing": people.http.post("/v1/tables", files={"name": (None, "fresh")}),
         "unknown_field": people.http.post("/v1/tables", data={"name": "fresh"}, files={"other": ("t.csv", b"a\n1\n")}),
-        "unsupported_media_type": people.http.post("/v1/tables", json={"name": "fresh", "path": "/etc/passwd"}),
+        "unsupported_media_type": people.http.post("/v1/tables", content=b"name=fresh", headers={"Content-Type": "text/csv"}),
         "duplicate_field": people.http.post("/v1/tables", files=[("name", (None, "fresh")), ("name", (None, "other")), ("file", ("t.csv", b"a\n1\n"))]),
         "invalid_form": people.http.post(
             "/v1/tables", content=b"--b\r\ncut", headers={"Content-Type": "multipart/form-data; boundary=b"}
