@@ -14,7 +14,7 @@ from app.commands.encoders import encoders, pretrain
 from app.commands.heads import finetune, heads
 from app.commands.jobs import jobs
 from app.commands.keys import keys
-from app.commands.labels import label
+from app.commands.labels import label, labels
 from app.commands.openapi import openapi
 from app.commands.predict import predict
 from app.commands.refit import refit
@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, typer.Typer]] = {
     LOOK: {
         "tables": tables,
         "targets": targets,
+        "labels": labels,
         "encoders": encoders,
         "heads": heads,
         "alias": alias,

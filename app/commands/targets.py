@@ -1,4 +1,4 @@
-"""`rootstock target` and `rootstock targets`: what to predict."""
+"""`rootstock target` and `rootstock targets`: what to predict, and how to decide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.commands.tables import TableName, Yes
 
 TargetName = Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target.")]
 
-targets = typer.Typer(no_args_is_help=True, help="List, show and delete targets.")
+targets = typer.Typer(no_args_is_help=True, help="List, show and delete targets; say how they decide.")
 
 
 def json_scalar(text: str) -> str | int | float | bool:
@@ -107,3 +107,68 @@ def delete(ctx: typer.Context, table: TableName, target: TargetName, yes: Yes = 
     with session_of(ctx).client() as client:
         client.delete_target(table, target)
     say(f"deleted {target}")
+
+
+@targets.command("decide")
+def decide(
+    ctx: typer.Context,
+    table: TableName,
+    target: TargetName,
+    threshold: Annotated[
+        float | None, typer.Option(help="Positive where its probability is at least this.")
+    ] = None,
+    costs: Annotated[
+        str | None,
+        typer.Option(
+            help="JSON: one row per true class, one column per decided class, such as [[0, 1], [5, 0]]."
+        ),
+    ] = None,
+    share: Annotated[float | None, typer.Option(help="Positive for at most this share of the rows.")] = None,
+    count: Annotated[int | None, typer.Option(help="Positive for at most this many rows.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="The most probable class again.")] = False,
+) -> None:
+    """How `label` follows from probabilities: shown, or changed by one of the options."""
+    rules = {"threshold": threshold, "costs": costs, "share": share, "count": count}
+    given = {name: value for name, value in rules.items() if value is not None}
+    if len(given) + reset > 1:
+        raise typer.BadParameter("a decision follows one rule")
+    matrix = None if costs is None else _costs(costs)
+    session = session_of(ctx)
+    with session.client() as client:
+        if given or reset:
+            found = client.set_decision(
+                table, target, threshold=threshold, costs=matrix, share=share, count=count
+            )
+        else:
+            found = client.decision(table, target)
+    if session.show(found):
+        return
+    show_fields({"decision": found["decision"], "head": found["head"], "applied": found["applied"]})
+    if found["reason"]:
+        say(found["reason"])
+    for part, metrics in (found["metrics"] or {}).items():
+        without = (found["most_probable"] or {}).get(part, {})
+        header = [part, "value", "low", "high", "n", "most probable class"]
+        rows = [
+            [
+                name,
+                entry["value"],
+                entry["low"],
+                entry["high"],
+                entry["n"],
+                without.get(name, {}).get("value"),
+            ]
+            for name, entry in metrics.items()
+            if "value" in entry
+        ]
+        show_table(header, rows)
+
+
+def _costs(text: str) -> list[list[float]]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"costs is no JSON (column {error.colno})") from None
+    if not isinstance(found, list) or not all(isinstance(row, list) for row in found):
+        raise typer.BadParameter("costs is a list of lists of numbers, such as [[0, 1], [5, 0]]")
+    return found

@@ -15,6 +15,7 @@ from rootstock_client.calls import (
     HeadCalls,
     JobCalls,
     KeyCalls,
+    LabelCalls,
     PredictCalls,
     TableCalls,
     TargetCalls,
@@ -23,7 +24,17 @@ from rootstock_client.connection import resolve
 from rootstock_client.transport import RetryPolicy, Transport
 
 
-class Client(TableCalls, EncoderCalls, TargetCalls, HeadCalls, AliasCalls, PredictCalls, JobCalls, KeyCalls):
+class Client(
+    TableCalls,
+    EncoderCalls,
+    TargetCalls,
+    LabelCalls,
+    HeadCalls,
+    AliasCalls,
+    PredictCalls,
+    JobCalls,
+    KeyCalls,
+):
     """A synchronous client; safe to share between threads, closed with `close` or a `with` block.
 
     Args:

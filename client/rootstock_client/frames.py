@@ -72,7 +72,8 @@ def label_batches(labels: Labels, size: int) -> Iterator[list[JsonRow]]:
 
     Args:
         labels: a frame with the columns `key`, `value` and, where wanted, `at` and `weight`; or mappings
-            with these names; or tuples in this order. `at` is a time (UTC where it has no zone) or UNIX seconds.
+            with these names; or tuples in this order. `at` is a time (UTC where it has no zone), ISO 8601
+            text or UNIX seconds.
 
     Raises:
         InvalidArgumentError: a column is missing or unknown, a tuple is too short or too long.

@@ -91,6 +91,7 @@ class Transport:
         method: str,
         *segments: str | int,
         body: Any = None,
+        content: bytes | None = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
@@ -101,6 +102,7 @@ class Transport:
         """Send until it is answered; returns responses below 400 only.
 
         Args:
+            content: a body that is not JSON; its `Content-Type` is among the headers.
             is_repeatable: whether sending it twice changes nothing; by default GET, PUT and DELETE.
             makes_something: adds an `Idempotency-Key`, which makes a POST repeatable.
 
@@ -124,6 +126,7 @@ class Transport:
                         method,
                         url,
                         json=body,
+                        content=content,
                         params=params,
                         headers=sent_headers,
                         data=fields,

@@ -5,6 +5,7 @@ from rootstock_client.calls.encoders import EncoderCalls
 from rootstock_client.calls.heads import HeadCalls
 from rootstock_client.calls.jobs import JobCalls
 from rootstock_client.calls.keys import KeyCalls
+from rootstock_client.calls.labels import LabelCalls
 from rootstock_client.calls.predict import PredictCalls
 from rootstock_client.calls.tables import TableCalls
 from rootstock_client.calls.targets import TargetCalls
@@ -15,6 +16,7 @@ __all__ = [
     "HeadCalls",
     "JobCalls",
     "KeyCalls",
+    "LabelCalls",
     "PredictCalls",
     "TableCalls",
     "TargetCalls",

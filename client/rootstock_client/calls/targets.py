@@ -1,16 +1,15 @@
-"""Say what to predict, and send labels."""
+"""Say what to predict, and how to decide."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rootstock_client.calls.base import Calls, without_none
 from rootstock_client.calls.tables import Names, as_names
-from rootstock_client.errors import InvalidArgumentError, InvalidRequestError
-from rootstock_client.frames import Labels, Scalar, label_batches
+from rootstock_client.errors import InvalidArgumentError
+from rootstock_client.frames import Scalar
 from rootstock_client.transport import JsonObject, json_object
-
-LABELS_PER_REQUEST = 50_000
-NO_KEY_MATCHES = "no_label_matches"
-_COUNTS = ("accepted", "replaced", "withdrawn", "unmatched")
 
 
 class TargetCalls(Calls):
@@ -23,6 +22,7 @@ class TargetCalls(Calls):
         task: str | None = None,
         positive: Scalar = None,
         forbidden_columns: Names = (),
+        decision: Mapping[str, Any] | None = None,
     ) -> JsonObject:
         """Say what to predict about the rows.
 
@@ -31,11 +31,14 @@ class TargetCalls(Calls):
             task: `binary`, `multiclass` or `regression`; inferred from the labels where it is left out.
             positive: the positive class of a binary target.
             forbidden_columns: columns that must not be used for it (known only after the outcome, …).
+            decision: how `label` follows from probabilities, such as `{"rule": "threshold", "threshold": 0.3}`.
         """
         forbidden = list(as_names(forbidden_columns))
         body = without_none({"name": name, "column": column, "task": task, "positive": positive})
         if forbidden:
             body["forbidden_columns"] = forbidden
+        if decision is not None:
+            body["decision"] = dict(decision)
         return json_object(
             self._transport.call("POST", "tables", table, "targets", body=body, makes_something=True)
         )
@@ -50,48 +53,41 @@ class TargetCalls(Calls):
         """Delete the target with its labels and heads."""
         self._transport.call("DELETE", "tables", table, "targets", target)
 
-    def label(
+    def decision(self, table: str, target: str) -> JsonObject:
+        """How `label` follows from probabilities, and what that comes to on the champion's judged rows."""
+        return self._get("tables", table, "targets", target, "decision")
+
+    def set_decision(
         self,
         table: str,
         target: str,
-        labels: Labels,
         *,
-        strict: bool = False,
-        labels_per_request: int = LABELS_PER_REQUEST,
+        threshold: float | None = None,
+        costs: Sequence[Sequence[float]] | None = None,
+        share: float | None = None,
+        count: int | None = None,
     ) -> JsonObject:
-        """Send labels by key; a null value withdraws the label of its key.
-
-        Many labels go in several requests, each applied as a whole before the next is sent; `strict` (refuse
-        when any key is unknown) holds within each. A request none of whose keys is known is refused and
-        counted as unmatched where others are not.
+        """Decide by one of these from now on; with none of them for the most probable class again.
 
         Args:
-            labels: a frame with the columns `key`, `value` (and `at`, `weight`); or mappings with these
-                names; or tuples `(key, value)`.
-
-        Returns:
-            `{"accepted", "replaced", "withdrawn", "unmatched", "num_labels"}`, summed over the requests.
+            threshold: of two classes the positive one, where its probability is at least this.
+            costs: `costs[i][j]` is what deciding class j costs where class i is true, in the order of `classes`.
+            share: of two classes the positive one, for at most this share of the rows.
+            count: the same, for at most this many rows of the table.
         """
-        total: JsonObject = dict.fromkeys(_COUNTS, 0)
-        refused: InvalidRequestError | None = None
-        answer: JsonObject | None = None
-        for batch in label_batches(labels, labels_per_request):
-            body = {"labels": batch, "strict": strict}
-            try:
-                answer = json_object(
-                    self._transport.call(
-                        "POST", "tables", table, "targets", target, "labels", body=body, makes_something=True
-                    )
-                )
-            except InvalidRequestError as error:
-                if strict or error.code != NO_KEY_MATCHES:
-                    raise
-                refused = error
-                total["unmatched"] += len(batch)
-                continue
-            for name in _COUNTS:
-                total[name] += answer.get(name, 0)
-            total |= {name: value for name, value in answer.items() if name not in _COUNTS}
-        if answer is None:
-            raise refused or InvalidArgumentError("there are no labels to send", code="no_labels")
-        return total
+        given = without_none({"threshold": threshold, "costs": costs, "share": share, "count": count})
+        if len(given) > 1:
+            raise InvalidArgumentError(
+                f"a decision follows one rule, received {', '.join(given)}", code="invalid_decision"
+            )
+        segments = ("tables", table, "targets", target, "decision")
+        if not given:
+            return json_object(self._transport.call("DELETE", *segments))
+        return json_object(self._transport.call("PUT", *segments, body=_rule(given)))
+
+
+def _rule(given: JsonObject) -> JsonObject:
+    name = next(iter(given))
+    if name == "costs":
+        return {"rule": "costs", "costs": [list(row) for row in given["costs"]]}
+    return {"rule": "threshold" if name == "threshold" else "capacity", **given}
