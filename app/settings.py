@@ -1,7 +1,8 @@
 """What an operator can set; the only module of the project that reads the environment.
 
 Every field is read from `ROOTSTOCK_<NAME>`; fields of the artifact store from `ROOTSTOCK_ARTIFACTS__<NAME>`;
-lists are written with commas.
+lists are written with commas. Secrets may be in files instead, as containers get them: `ROOTSTOCK_<NAME>_FILE` is then
+the file's path (`SECRETS` lists which).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from storage.artifacts import ArtifactStoreConfig, LocalStoreConfig
+from storage.artifacts import ArtifactStoreConfig, LocalStoreConfig, S3StoreConfig
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -49,15 +51,76 @@ def _memory_bytes() -> int:
     return total
 
 
+SECRETS = (
+    "database_url",
+    "key",
+    "admin_key",
+    "artifacts__access_key_id",
+    "artifacts__secret_access_key",
+    "artifacts__session_token",
+)
+"""Settings that can be given as a file: `database_url` by ROOTSTOCK_DATABASE_URL_FILE and so on."""
+
+_PREFIX = "ROOTSTOCK_"
+_MAX_SECRET_BYTES = 65_536
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """The contents of the files that `ROOTSTOCK_<NAME>_FILE` variables name, without the line end."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False  # pydantic's way to ask for one field; `__call__` gives all at once
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in SECRETS:
+            variable = f"{_PREFIX}{name.upper()}_FILE"
+            path = os.environ.get(variable)
+            if not path:
+                continue
+            if os.environ.get(variable.removesuffix("_FILE")):
+                raise ValueError(f"{variable} and {variable.removesuffix('_FILE')} are both set: keep one")
+            *parents, last = name.split("__")
+            place = found
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = _secret_in(Path(path), variable)
+        return found
+
+
+def _secret_in(path: Path, variable: str) -> str:
+    """Messages name the variable and the path, never what is in the file."""
+    try:
+        with path.expanduser().open("rb") as file:
+            data = file.read(_MAX_SECRET_BYTES + 1)
+        text = data.decode().removesuffix("\n").removesuffix("\r")
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not UTF-8"
+        raise ValueError(f"{variable}: the file {path} cannot be read ({reason})") from None
+    if not text or len(data) > _MAX_SECRET_BYTES or any(ord(character) < 32 for character in text):
+        raise ValueError(f"{variable}: the file {path} must hold one line of text")
+    return text
+
+
 class Settings(BaseSettings):
     """Frozen after start; below `app` nothing sees it, parts receive the values they need."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ROOTSTOCK_", env_nested_delimiter="__", frozen=True, extra="ignore", validate_default=True
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        validate_default=True,
+        hide_input_in_errors=True,  # URLs of databases hold passwords
     )
 
     home: Path = Field(default_factory=lambda: Path.home() / ".rootstock")
-    database_url: str = Field(default_factory=lambda data: f"sqlite:///{data['home']}/rootstock.db")
+    database_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['home']}/rootstock.db", repr=False
+    )  # or postgresql://user:password@host/name; see docs/operations.md for poolers
+    database_pool_size: int = Field(
+        default=10, ge=1, le=1000
+    )  # connections kept; bursts take up to four times
     artifacts: ArtifactStoreConfig = Field(
         default_factory=lambda data: LocalStoreConfig(kind="local", root=data["home"] / "artifacts")
     )
@@ -69,6 +132,9 @@ class Settings(BaseSettings):
 
     url: str | None = None  # the service the command line talks to; by default the one of this home
     key: SecretStr | None = None  # the key it shows; by default the admin key of this home
+    admin_key: SecretStr | None = (
+        None  # the first key, chosen beforehand, for containers (rs_<16 hex>_<64 hex>)
+    )
 
     embedded_worker: bool = True
     executor: str = "forkserver"  # a name of app.executors
@@ -99,7 +165,9 @@ class Settings(BaseSettings):
     max_json_depth: int = Field(default=16, ge=4)
     min_free_disk_bytes: int = Field(default=256 * MIB, ge=0)  # never filled by uploads
     max_labels_per_request: int = Field(default=100_000, ge=1)
-    max_labels_per_file: int = Field(default=1_000_000, ge=1)  # of a label file, which max_body_bytes bounds too
+    max_labels_per_file: int = Field(
+        default=1_000_000, ge=1
+    )  # of a label file, which max_body_bytes bounds too
     max_rows_per_request: int = Field(default=10_000, ge=1)  # of one prediction request
     max_waiting_predictions: int = Field(default=64, ge=1)  # more are answered 503
     max_event_streams: int = Field(default=100, ge=1)  # open SSE streams of this process
@@ -140,6 +208,33 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("artifacts", mode="before")
+    @classmethod
+    def _without_files(cls, value: Any) -> Any:
+        """The environment's `ARTIFACTS__…_FILE` variables, which `SecretFiles` has read, are no fields of a store."""
+        if not isinstance(value, dict):
+            return value
+        read = {f"{name.partition('__')[2]}_file" for name in SECRETS}
+        return {name: item for name, item in value.items() if name not in read}
+
+    @field_validator("artifacts")
+    @classmethod
+    def _cache_in_the_home(cls, value: ArtifactStoreConfig, info: ValidationInfo) -> ArtifactStoreConfig:
+        if isinstance(value, S3StoreConfig) and value.cache_dir is None and "home" in info.data:
+            return value.model_copy(update={"cache_dir": info.data["home"] / "cache"})
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls)
 
     @model_validator(mode="after")
     def _public_address_names_its_hosts(self) -> Settings:

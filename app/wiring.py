@@ -25,9 +25,12 @@ from app.services.label_counts import LabelCounter
 from app.services.label_publishing import LabelPublisher
 from app.services.label_sets import LabelSetService
 from app.services.labels import LabelService
+from app.services.proposals import ProposalService
 from app.services.refits import RefitService
+from app.services.restoring import RestoreService
 from app.services.rollbacks import RollbackService
 from app.services.sources import SourceService
+from app.services.snapshots import SnapshotService
 from app.services.tables import TableService
 from app.services.targets import TargetService
 from app.services.workspaces import ensure_first_key
@@ -58,7 +61,10 @@ class Container:
     housekeeper: Housekeeper
     tables: TableService
     sources: SourceService
+    snapshots: SnapshotService
+    restoring: RestoreService
     columns: ColumnService
+    proposals: ProposalService
     encoders: EncoderService
     targets: TargetService
     labels: LabelService
@@ -103,6 +109,11 @@ def _private_directory(path: Path) -> None:
     path.chmod(0o700)
 
 
+def _first_key(database: Database, settings: Settings) -> str | None:
+    chosen = None if settings.admin_key is None else settings.admin_key.get_secret_value()
+    return ensure_first_key(database, settings.admin_key_file, chosen)
+
+
 def _capacity(settings: Settings, *, is_working: bool) -> Capacity:
     store = settings.artifacts
     folders = [settings.scratch_dir] if is_working else []
@@ -126,9 +137,9 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
     for path in (settings.home, settings.scratch_dir, settings.uploads_dir):
         _private_directory(path)
     migrate.upgrade(settings.database_url)
-    database = Database.open(settings.database_url)
+    database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     database.check_schema()
-    first_key = ensure_first_key(database, settings.admin_key_file) if with_serving else None
+    first_key = _first_key(database, settings) if with_serving else None
     store = settings.artifacts.build()
     registry = CollectorRegistry()
     metrics = ServingMetrics(registry)
@@ -148,6 +159,7 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
     )
     capacity = _capacity(settings, is_working=settings.embedded_worker or not with_serving)
     publisher = LabelPublisher(database, store, folder=settings.uploads_dir)
+    columns = ColumnService(database, store)
     counter = LabelCounter(database, publisher)
     return Container(
         settings=settings,
@@ -172,7 +184,10 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
             max_bytes=settings.max_upload_bytes,
             min_free_bytes=settings.min_free_disk_bytes,
         ),
-        columns=ColumnService(database, store),
+        snapshots=SnapshotService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes),
+        restoring=RestoreService(database, store),
+        columns=columns,
+        proposals=ProposalService(database, store, columns),
         encoders=EncoderService(database, store, capacity),
         targets=TargetService(database, store, counter),
         labels=LabelService(

@@ -35,14 +35,15 @@ class Session:
         """A client of the chosen service.
 
         The address is `--url`, else `$ROOTSTOCK_URL`, else that of the service running on `$ROOTSTOCK_HOME`,
-        else where `rootstock serve` would listen; the key is `--key`, else `$ROOTSTOCK_KEY`, else (on this
-        machine) the admin key of `$ROOTSTOCK_HOME`.
+        else where `rootstock serve` would listen; the key is `--key`, else `$ROOTSTOCK_KEY`, else
+        `$ROOTSTOCK_ADMIN_KEY` (or its file), else (on this machine) the admin key of `$ROOTSTOCK_HOME`.
         """
         from rootstock_client import Client
 
         settings = load_settings()
         url = self.url or settings.url or address_of(settings)
-        key = self.key or (settings.key.get_secret_value() if settings.key else None)
+        secret = settings.key or settings.admin_key
+        key = self.key or (secret.get_secret_value() if secret else None)
         with Client(url, key) as client:
             yield client
 
@@ -66,6 +67,7 @@ def load_settings(**given: Any) -> Settings:
     """
     # Here, as in other commands: pydantic costs more time than all of `--help`.
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from app.settings import Settings
 
@@ -77,6 +79,8 @@ def load_settings(**given: Any) -> Settings:
             for fault in error.errors()
         )
         raise InvalidSettings(f"the settings cannot be used: {faults}") from None
+    except (SettingsError, ValueError) as error:  # a secret's file; the message names it, not what is in it
+        raise InvalidSettings(f"the settings cannot be used: {error}") from None
 
 
 def address_of(settings: Settings) -> str:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from storage.artifacts import ArtifactStoreConfig
+from storage.artifacts.s3 import REVEAL_SECRETS
 from storage.orm.base import JsonObject
 
 
@@ -29,11 +30,15 @@ class TaskSpec(BaseModel):
     attempt: int
     fence: int
     scratch: Path
-    database_url: str
+    database_url: str = Field(repr=False)
     artifacts: ArtifactStoreConfig
     num_threads: int = 1
     device: str = "cpu"  # where weights are trained: cpu, cuda or cuda:<number>
     niceness: int = 0  # added to the process's; ignored by executors that share the caller's process
+
+    def to_wire(self) -> bytes:
+        """JSON with the secrets of the store: only for a private pipe to a process of ours, never for a log."""
+        return self.model_dump_json(context={REVEAL_SECRETS: True}).encode()
 
 
 @dataclass(frozen=True)

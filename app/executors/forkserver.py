@@ -89,7 +89,7 @@ class ForkserverExecutor:
                 self._stop_server()
                 socket.send_fds(self._running_control(), [SPAWN], descriptors)
         execution = ForkserverExecution(Connection(channel.detach()), Connection(leash.detach()))
-        execution.send(spec.model_dump_json().encode())
+        execution.send(spec.to_wire())
         return execution
 
     def close(self) -> None:

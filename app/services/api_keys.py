@@ -38,6 +38,23 @@ def mint_key(
     return row, f"rs_{public_id}_{secret}"
 
 
+def add_chosen_key(uow: UnitOfWork, workspace_id: str, name: str, text: str) -> None:
+    """Add an admin key whose text was made elsewhere, unless its public id was ever used.
+
+    Raises: InvalidRequest `invalid_admin_key`.
+    """
+    parsed = parse_key(text)
+    if parsed is None:
+        raise InvalidRequest(
+            "The chosen admin key must be rs_, 16 hex digits, _ and 64 random hex digits; received a text of "
+            f"{len(text)} characters. `openssl rand -hex 8` and `openssl rand -hex 32` make the two parts.",
+            code="invalid_admin_key",
+        )
+    public_id, secret = parsed
+    if uow.keys.get(public_id) is None:
+        uow.keys.add(workspace_id, name, secret_digest(secret), ["admin"], None, public_id=public_id)
+
+
 class KeyService:
     def __init__(self, database: Database) -> None:
         self._database = database

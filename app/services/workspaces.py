@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.services.api_keys import mint_key
+from app.services.api_keys import add_chosen_key, mint_key
 from storage.engine import Database
 
 DEFAULT_WORKSPACE = "default"
 FIRST_KEY_NAME = "admin"
 
 
-def ensure_first_key(database: Database, key_file: Path) -> str | None:
+def ensure_first_key(database: Database, key_file: Path, chosen: str | None = None) -> str | None:
     """Make the default workspace and, if it never had a key, an admin key left in `key_file` (0600).
 
-    Safe when several processes start at once: the file is written inside the transaction that adds the key, so
-    neither exists without the other unless the commit itself fails; such a file is overwritten by the next start.
-    Returns the key's text when it was made now, for a terminal to show; None otherwise.
+    Safe when several processes start at once, on one database and homes of their own: one of them makes the key,
+    and only its home has the file. The file is written inside the transaction that adds the key, so neither exists
+    without the other unless the commit itself fails; such a file is overwritten by the next start.
+
+    `chosen` is the text of an admin key that the operator keeps elsewhere: it is added unless a key of that public
+    id was ever there (one that was revoked stays revoked), and no file is written.
+    Returns the key's text when it was generated now, for a terminal to show; None otherwise.
+
+    Raises: InvalidRequest (invalid_admin_key) when `chosen` does not have the form of a key.
     """
     with database.writing() as uow:
         workspace = uow.workspaces.get_or_create(DEFAULT_WORKSPACE)
+        uow.workspaces.lock(workspace.id)
+        if chosen is not None:
+            add_chosen_key(uow, workspace.id, FIRST_KEY_NAME, chosen)
+            return None
         if uow.keys.list(workspace.id):
             return None
         _, text = mint_key(uow, workspace.id, FIRST_KEY_NAME, ["admin"], None)

@@ -10,6 +10,7 @@ from pathlib import Path
 from app.executors import Failed, Stopped, Succeeded
 from app.executors.running import report_unexpected
 from app.jobs import AbandonedStatus, JobKind
+from app.jobs.contract import ResultOutdated
 from app.jobs.recording import stored_digests
 from app.services.jobs import FROM_BEGINNING, FROM_CHECKPOINT
 from app.worker.scratch import remove_scratch
@@ -17,7 +18,15 @@ from app.worker.watching import Outcome, Patience
 from models.errors import InputError
 from storage.artifacts import ArtifactStore
 from storage.engine import Database
-from storage.errors import ArtifactMissing, Conflict, DatabaseBusy, FenceLost, NotFound, StorageError
+from storage.errors import (
+    ArtifactMissing,
+    Conflict,
+    DatabaseBusy,
+    FenceLost,
+    NotFound,
+    StorageError,
+    StoreUnavailable,
+)
 from storage.orm import Job
 from storage.unit_of_work import UnitOfWork
 
@@ -60,6 +69,8 @@ class Settlement:
                 status, released = self._settle_once(job, outcome)
             except FenceLost:
                 raise
+            except ResultOutdated:
+                outcome = Outcome(Stopped(), outcome.stopped_for, outcome.progress)
             except StorageError as error:
                 if not _may_pass(error):
                     outcome = self._unpublished(job, outcome, error)
@@ -173,5 +184,5 @@ class Settlement:
 
 
 def _may_pass(error: StorageError) -> bool:
-    """Whether the database may be back in a moment, so that nothing is decided yet."""
-    return isinstance(error, DatabaseBusy) or error.code == "database_unreadable"
+    """Whether the database or the store may be back in a moment, so that nothing is decided yet."""
+    return isinstance(error, DatabaseBusy | StoreUnavailable) or error.code == "database_unreadable"

@@ -24,6 +24,10 @@ class WorkspaceRepository(Repository):
         self._catalog_changed()
         return made
 
+    def lock(self, workspace_id: str) -> None:
+        """Until the end of this writing unit of work others who `lock` the workspace wait."""
+        self._lock(Workspace, workspace_id)
+
     def get(self, workspace_id: str) -> Workspace | None:
         return self._session.get(Workspace, workspace_id)
 
