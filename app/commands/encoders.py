@@ -27,6 +27,9 @@ def pretrain(
     objective: Annotated[
         list[str] | None, typer.Option(help="Kind of objective; default masked_columns.")
     ] = None,
+    min_count: Annotated[
+        int | None, typer.Option(min=1, help="Values seen in fewer rows are never stored; default 2.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     wait: Wait = False,
 ) -> None:
@@ -38,6 +41,7 @@ def pretrain(
             max_seconds=max_seconds,
             architecture={"kind": architecture} if architecture else None,
             objectives=[{"kind": kind} for kind in objective] if objective else None,
+            codec=None if min_count is None else {"min_count": min_count},
             seed=seed,
         )
         version = job.created.get("encoder", {}).get("version")

@@ -10,6 +10,7 @@ from app.jobs.snapshots import read_snapshot
 from app.schemas.payloads import PretrainPayload
 from models import encoders, objectives
 from models.encoders import EncoderConfig
+from models.features.codec import CodecConfig
 from models.features.schema import SPLIT_COLUMN
 from models.objectives import ObjectiveConfig
 from models.training.pretraining import pretrain
@@ -39,6 +40,7 @@ class PretrainJob:
             schema,
             architecture=_ARCHITECTURE.validate_python(payload.architecture or encoders.DEFAULT),
             objectives=_OBJECTIVES.validate_python(payload.objectives or list(objectives.DEFAULT)),
+            sizes=CodecConfig.model_validate(payload.codec),
             max_seconds=payload.max_seconds,
             seed=payload.seed,
             checkpoint_dir=checkpoints,

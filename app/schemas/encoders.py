@@ -10,6 +10,7 @@ from app.schemas.base import AnswerBody, Instant, JsonMapping, RequestBody
 from app.schemas.jobs import JobBody, JobErrorBody
 from app.schemas.payloads import DEFAULT_PRETRAIN_SECONDS
 from models.encoders import EncoderConfig
+from models.features.codec import CodecConfig
 from models.objectives import ObjectiveConfig
 
 VersionStatus = Literal["pretraining", "training", "ready", "failed", "cancelled"]
@@ -20,6 +21,10 @@ class EncoderRequest(RequestBody):
 
     architecture: EncoderConfig | None = None
     objectives: Annotated[list[ObjectiveConfig], Field(min_length=1, max_length=4)] | None = None
+    codec: CodecConfig | None = Field(
+        default=None,
+        description="Sizes of vocabularies and bins; a value seen in fewer than min_count rows is never stored.",
+    )
     max_seconds: Annotated[float, Field(gt=0, le=86_400)] = DEFAULT_PRETRAIN_SECONDS
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -60,6 +65,9 @@ class EncoderBody(EncoderSummary):
 
 
 class EncoderDetail(EncoderBody):
+    codec: JsonMapping | None = Field(
+        description="The sizes its codec was fitted with; null until it is ready."
+    )
     report: dict[str, Any] | None
 
 

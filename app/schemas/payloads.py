@@ -82,6 +82,7 @@ class PretrainPayload(_Payload):
     schema_version: int
     architecture: JsonObject = {}  # models.encoders.EncoderConfig; {} is the default kind
     objectives: list[JsonObject] = []  # models.objectives.ObjectiveConfig; [] is the default objective
+    codec: JsonObject = {}  # models.features.codec.CodecConfig; {} are the default sizes
     max_seconds: float = DEFAULT_PRETRAIN_SECONDS
     seed: int = 0
     max_steps: int | None = None  # fixed number of steps instead of the probe of `max_seconds`

@@ -44,16 +44,20 @@ class EncoderService:
     ) -> Answer:
         """Queue the pretraining of the table's next encoder version.
 
-        Raises: ResourceConflict `table_not_ready`; InvalidRequest `no_encodable_columns`, `would_not_fit`;
-            InsufficientStorage `disk_full`.
+        Raises: ResourceConflict `table_not_ready`; InvalidRequest `no_encodable_columns`, `would_not_fit`; EncoderError
+            `no_categorical_columns`, `duplicate_objective`; InsufficientStorage `disk_full`.
         """
-        architecture = (wanted.architecture or encoders.DEFAULT).model_dump(mode="json")
+        config = wanted.architecture or encoders.DEFAULT
+        objectives.check_objectives(wanted.objectives or objectives.DEFAULT)
+        architecture = config.model_dump(mode="json")
+        sizes = {} if wanted.codec is None else wanted.codec.model_dump(mode="json")
         chosen = [objective.model_dump(mode="json") for objective in wanted.objectives or objectives.DEFAULT]
 
         def make(uow: UnitOfWork) -> Answer:
             table, snapshot = ready_table(uow, principal, table_name)
             schema = current_schema(uow, table)
             _check_encodable(schema)
+            config.check_schema(schema)
             estimate = estimate_pretrain(
                 snapshot.num_rows,
                 len(schema.encoded),
@@ -71,6 +75,7 @@ class EncoderService:
                 schema_version=table.schema_version,
                 architecture=architecture,
                 objectives=chosen,
+                codec=sizes,
                 max_seconds=wanted.max_seconds,
                 seed=wanted.seed,
             )
@@ -107,7 +112,8 @@ class EncoderService:
             encoder = uow.encoders.by_version(table.id, version)
             pinned = uow.heads.pinned(table.id, encoder.id)
             body = _body(uow, table, current_schema(uow, table), encoder, pinned)
-        return EncoderDetail(**body.model_dump(), report=encoder.report)
+        report = encoder.report
+        return EncoderDetail(**body.model_dump(), codec=(report or {}).get("codec"), report=report)
 
     def activate(self, principal: Principal, table_name: str, version: int) -> EncoderBody:
         """Use this encoder for heads asked for from now on; heads keep the encoder they were fitted on.
@@ -141,7 +147,7 @@ def _check_encodable(schema: TableSchema) -> None:
     if not schema.encoded:
         raise InvalidRequest(
             f"None of the {len(schema.columns)} columns can become a token: an encoder needs at least one column with "
-            "the role feature and a categorical, continuous, boolean or postal_code kind. Change kinds with PATCH "
+            "the role feature and a kind that is neither identifier nor constant. Change kinds with PATCH "
             "/v1/tables/{table}/columns.",
             code="no_encodable_columns",
         )

@@ -27,23 +27,22 @@ MAX_TOKENS = 4_000_000  # through the encoder, over all passes: seconds
 
 @torch.no_grad()
 def column_predictability(guess: Guess, codec: Codec, held_out: Codes) -> dict[str, dict[str, Any]]:
-    """Per column, measures on held-out rows when the whole column is hidden; JSON-serialisable.
+    """Per codec column, measures on held-out rows when it is hidden, with its source; JSON-serialisable.
 
     `log_loss` and `marginal_log_loss` in nats, the marginal being that of the training rows; `explained` is the share
     of the marginal's loss that the other columns take away. Categorical columns add `accuracy` and
     `marginal_accuracy`; continuous ones `r2`, of the expected bin, so on the scale of quantiles.
     """
-    num_passes = min(len(codec.columns), MAX_PASSES)
+    num_passes = min(len(codec.sources), MAX_PASSES)
     num_rows = max(MIN_ROWS, min(MAX_ROWS, MAX_TOKENS // (num_passes * (len(codec.columns) + 1))))
     codes = held_out.select_rows(slice(0, num_rows))
     local = codes.local()
-    report: dict[str, dict[str, Any]] = {}
+    measures: dict[int, dict[str, Any]] = {}
     for first in range(num_passes):
-        hidden = list(range(first, len(codec.columns), num_passes))
+        hidden = [i for i, source in enumerate(codec.source_index.tolist()) if source % num_passes == first]
         for position, guessed in zip(hidden, guess(codes, hidden), strict=True):
-            column = codec.columns[position]
-            report[column.name] = _measure(column, guessed, local[:, position] - FIRST_CLASS)
-    return {column.name: report[column.name] for column in codec.columns}
+            measures[position] = _measure(codec.columns[position], guessed, local[:, position] - FIRST_CLASS)
+    return {column.name: measures[position] for position, column in enumerate(codec.columns)}
 
 
 def _measure(

@@ -22,7 +22,7 @@ import torch
 from models.bundle import MAX_REFERENCE_ROWS, EncoderBundle
 from models.encoders import EncoderConfig
 from models.errors import EncoderError, Interrupted
-from models.features.codec import Codec, Codes
+from models.features.codec import Codec, CodecConfig, Codes
 from models.features.schema import SPLIT_COLUMN, TableSchema
 from models.objectives import ObjectiveConfig, check_objectives
 from models.progress import Progress, ShouldStop
@@ -88,6 +88,7 @@ def pretrain(
     device: torch.device = CPU,
     num_steps: int | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    sizes: CodecConfig | None = None,
 ) -> EncoderBundle:
     """Fit codec and encoder on the training rows of `frame` (all rows where it has no `_split` column).
 
@@ -97,6 +98,7 @@ def pretrain(
         max_seconds: time to aim at, report included; small tables take less (`MAX_EPOCHS`, `PATIENCE`).
         checkpoint_dir: folder of this run alone; an intact checkpoint of the same rows and settings is continued.
         num_steps: a fixed number of steps instead of the probe's.
+        sizes: of the codec's vocabularies and bins; recorded in the report.
 
     Raises:
         EncoderError: no encodable column (`no_encoded_columns`), none that the architecture is for
@@ -114,7 +116,8 @@ def pretrain(
             f"Pretraining needs training rows; none of the {frame.height} rows is one.",
             code="no_training_rows",
         )
-    codec = Codec.fit(train, schema)
+    sizes = sizes or CodecConfig()
+    codec = Codec.fit(train, schema, sizes)
     codes = codec.transform(train)
     data = split_held_out(codes, seed=seed)
     batch_rows = choose_batch_rows(len(data.codes), len(codec.columns))
@@ -138,7 +141,9 @@ def pretrain(
     run = session.run
     run.restore_best()
     run.module.eval()
-    report = session.report(data, device) | run.column_report(codec)
+    report = (
+        session.report(data, device) | {"codec": sizes.model_dump(mode="json")} | run.column_report(codec)
+    )
     return EncoderBundle(
         codec=codec,
         config=architecture,

@@ -18,6 +18,7 @@ from models.layers.column_outputs import ColumnOutputs
 from models.objectives import Objective, ObjectiveConfig
 from models.training.adamw import FlatAdamW
 from models.training.checkpoint import Checkpoint, flatten, unflatten
+from models.training.column_report import by_source
 from models.training.pretraining_plan import PretrainingData, learning_rate
 
 MASK_SEED_OFFSET = 1  # held-out masks and held-out rows come from different seeds
@@ -139,13 +140,13 @@ class PretrainingRun:
         }
 
     def column_report(self, codec: Codec) -> dict[str, Any]:
-        """What each column is to the objectives, on held-out rows; `columns_note` where that leaves a question open."""
+        """What each column of the table is to the objectives; `columns_note` where that leaves a question open."""
         columns: dict[str, dict[str, Any]] = {column.name: {} for column in codec.columns}
         for objective in self.objectives:
             found = objective.column_report(self.encoder, codec, self.data.held_out, seed=self.held_out_seed)
             for name, measures in found.items():
                 columns[name] |= measures
-        report: dict[str, Any] = {"columns": columns}
+        report: dict[str, Any] = {"columns": by_source(codec, columns)}
         if all(objective.column_outputs is None for objective in self.objectives):
             report["columns_note"] = NO_OUTPUTS_NOTE
         return report

@@ -18,6 +18,7 @@ class EncoderCalls(Calls):
         max_seconds: float | None = None,
         architecture: Mapping[str, Any] | None = None,
         objectives: Sequence[Mapping[str, Any]] | None = None,
+        codec: Mapping[str, int] | None = None,
         seed: int | None = None,
     ) -> Job:
         """Train a new encoder version on the table's rows, without labels.
@@ -25,9 +26,16 @@ class EncoderCalls(Calls):
         Args:
             max_seconds: of training, by default 600.
             architecture: `{"kind": …}` with its options; objectives: a list of the same.
+            codec: sizes of vocabularies and bins, such as `{"min_count": 5}`: values seen in fewer rows are never stored.
         """
         body = without_none(
-            {"max_seconds": max_seconds, "architecture": architecture, "objectives": objectives, "seed": seed}
+            {
+                "max_seconds": max_seconds,
+                "architecture": architecture,
+                "objectives": objectives,
+                "codec": codec,
+                "seed": seed,
+            }
         )
         return started(
             self._transport.call("POST", "tables", table, "encoders", body=body, makes_something=True)

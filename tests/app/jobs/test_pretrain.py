@@ -79,7 +79,7 @@ def test__pretrain__without_a_column_to_learn_from__fails_at_once_and_keeps_its_
     ground: Ground,
 ) -> None:
     others = {name: {"role": "target"} for name in ("size", "active", "churned", "plan", "spend", "noise")}
-    columns = {**others, "colour": {"kind": "text"}, "id": {"role": "key"}}
+    columns = {**others, "colour": {"kind": "identifier"}, "id": {"role": "key"}}
     assert ground.run(ground.queue_ingest(table_csv(40), columns=columns)).status == "succeeded"
     job = ground.run(ground.queue_pretrain(ground.table()))
     encoder = encoder_of(ground, job.id)
