@@ -16,6 +16,13 @@ from storage.unit_of_work import UnitOfWork
 AbandonedStatus = Literal["failed", "cancelled"]
 
 
+class ResultOutdated(Exception):  # not of an error tree: the worker queues the job again
+    """What a result was computed from has changed meanwhile; another attempt starts from what is there now.
+
+    Whoever raises it saw somebody else's result published, so that jobs that meet each other all end.
+    """
+
+
 @dataclass(frozen=True)
 class Task:
     """One attempt of a job, as its child process sees it.
@@ -72,6 +79,7 @@ class JobKind(Protocol):
 
         Raises:
             NotFound, Conflict: what the result belongs to is gone or taken; the job fails at once.
+            ResultOutdated: what it was computed from has changed; the job runs again.
         """
         ...
 

@@ -13,6 +13,7 @@ from app.routes import (
     predict,
     probes,
     rollbacks,
+    snapshots,
     sources,
     tables,
     targets,
@@ -22,6 +23,7 @@ PUBLIC = (probes.public_router,)
 KEYED = (probes.router,)
 KEYED_V1 = (
     tables.router,
+    snapshots.router,
     sources.router,
     encoders.router,
     targets.router,

@@ -26,3 +26,8 @@ JobId = Annotated[str, Path(pattern=r"^job_[0-9A-Z]{26}$")]
 KeyId = Annotated[str, Path(pattern=r"^[a-z0-9]{1,40}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")]
+SnapshotVersion = Annotated[
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="A snapshot version; the current one where it is left out."),
+    BeforeValidator(_plain_digits),
+]

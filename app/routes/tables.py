@@ -12,13 +12,15 @@ from app.routes.edge.conditions import checked_key, route_of
 from app.routes.edge.responses import answer_response, problems
 from app.routes.edge.strict_json import JsonBody
 from app.routes.edge.uploads import Upload, receive_upload
-from app.routes.parameters import Cursor, Limit, TableName
+from app.routes.parameters import Cursor, Limit, SnapshotVersion, TableName
 from app.schemas.tables import (
     ColumnsPatch,
     ColumnsPatched,
     ProfileBody,
+    ProposalList,
+    ProposalsAccepted,
+    ProposalsRequest,
     RegisterRequest,
-    SnapshotList,
     TableAccepted,
     TableBody,
     TableDeleted,
@@ -55,15 +57,29 @@ def get_table(parts: Parts, caller: Reader, table: TableName) -> TableBody:
 
 
 @router.get("/{table}/profile", responses=problems(404, 409))
-def get_profile(parts: Parts, caller: Reader, table: TableName) -> ProfileBody:
-    """Counts, nulls, distinct values, quantiles or top values, evidence and warnings of every column."""
-    return parts.tables.profile(caller, table)
+def get_profile(
+    parts: Parts, caller: Reader, table: TableName, snapshot: SnapshotVersion = None
+) -> ProfileBody:
+    """Counts, nulls, distinct values, quantiles or top values, evidence and warnings of every column, and of the split;
+    of the current snapshot or another version."""
+    return parts.tables.profile(caller, table, snapshot)
 
 
-@router.get("/{table}/snapshots", responses=problems(404))
-def list_snapshots(parts: Parts, caller: Reader, table: TableName) -> SnapshotList:
-    """Immutable versions of the table's rows, newest first."""
-    return parts.tables.snapshots(caller, table)
+@router.get("/{table}/proposals", responses=problems(404, 409))
+def list_proposals(parts: Parts, caller: Reader, table: TableName) -> ProposalList:
+    """Kinds and roles that the profile suggests and that are not in effect, with the reason."""
+    return parts.proposals.list(caller, table)
+
+
+@router.post("/{table}/proposals/accept", responses=problems(400, 404, 409, 413, 415))
+def accept_proposals(
+    parts: Parts,
+    caller: Writer,
+    table: TableName,
+    body: Annotated[ProposalsRequest, Depends(JsonBody(ProposalsRequest))],
+) -> ProposalsAccepted:
+    """Change columns as proposed; says what this makes stale."""
+    return parts.proposals.accept(caller, table, body)
 
 
 @router.patch("/{table}/columns", responses=problems(400, 404, 409, 413, 415))
@@ -73,7 +89,7 @@ def patch_columns(
     table: TableName,
     body: Annotated[ColumnsPatch, Depends(JsonBody(ColumnsPatch))],
 ) -> ColumnsPatched:
-    """Change kinds and roles; says which encoders this makes stale."""
+    """Change kinds and roles; says which encoders and heads this makes stale."""
     return parts.columns.patch(caller, table, body)
 
 

@@ -15,7 +15,6 @@ from app.schemas.tables import (
     ProfileBody,
     RegisterRequest,
     SnapshotBody,
-    SnapshotList,
     TableAccepted,
     TableBody,
     TableDeleted,
@@ -28,6 +27,7 @@ from app.services.capacity import Capacity
 from app.services.estimates import estimate_ingest
 from app.services.lookup import current_schema, ready_table, table_of
 from app.services.received_files import ReceivedFile, check_files, known_columns, put_files, refer_to_files
+from app.services.snapshots import body_of
 from models.features.schema import Role
 from models.features.snapshot import PROFILE_FILE
 from storage.artifacts import ArtifactStore
@@ -151,32 +151,33 @@ class TableService:
             columns = uow.tables.columns(table.id, table.schema_version)
             active = None if table.active_encoder_id is None else uow.encoders.get(table.active_encoder_id)
             targets = uow.targets.list(table.id)
+            current = None if snapshot is None else SnapshotBody.model_validate(body_of(uow, table, snapshot))
         return TableBody(
             **_summary(table, snapshot).model_dump(),
-            snapshot=None if snapshot is None else SnapshotBody.model_validate(snapshot),
+            snapshot=current,
             columns=[ColumnBody.model_validate(column) for column in columns],
             active_encoder=None if active is None else active.version,
             targets=[target.name for target in targets],
             settings=table.settings,
         )
 
-    def snapshots(self, principal: Principal, name: str) -> SnapshotList:
-        with self._database.reading() as uow:
-            table = table_of(uow, principal, name)
-            snapshot = uow.tables.current_snapshot(table)
-        return SnapshotList(snapshots=[] if snapshot is None else [SnapshotBody.model_validate(snapshot)])
+    def profile(self, principal: Principal, name: str, version: int | None = None) -> ProfileBody:
+        """Of the current snapshot, under the kinds and roles that hold now, or of another version as it was profiled.
 
-    def profile(self, principal: Principal, name: str) -> ProfileBody:
-        """Raises: ResourceConflict `table_not_ready`."""
+        Raises: ResourceConflict `table_not_ready`; NotFound `snapshot_not_found`.
+        """
         with self._database.reading() as uow:
             table, snapshot = ready_table(uow, principal, name)
             schema = current_schema(uow, table)
+            if version is not None:
+                snapshot = uow.tables.snapshot_by_version(table.id, version)
         path = bundle_path(self._store, principal.workspace_id, snapshot.manifest_digest, PROFILE_FILE)
         found = orjson.loads(path.read_bytes())
         columns = found["columns"]
-        for column in schema.columns:  # kinds and roles may have changed since the rows were counted
-            entry = columns.setdefault(column.name, {})
-            entry.update(kind=column.kind.value, role=column.role.value, evidence=column.evidence)
+        if snapshot.id == table.current_snapshot_id:
+            for column in schema.columns:  # kinds and roles may have changed since the rows were counted
+                entry = columns.setdefault(column.name, {})
+                entry.update(kind=column.kind.value, role=column.role.value, evidence=column.evidence)
         return ProfileBody(
             table=table.name,
             snapshot=snapshot.version,
@@ -186,6 +187,7 @@ class TableService:
             warnings=found.get("warnings", []),
             duplicates=found.get("duplicates"),
             splits=found.get("splits"),
+            split=found.get("split"),
         )
 
     def delete(self, principal: Principal, name: str) -> TableDeleted:
@@ -253,3 +255,9 @@ def _check_columns(wanted: RegisterRequest, columns: Sequence[str]) -> None:
             '{"<name>": {"role": "time"}}.',
             code="invalid_time_split",
         )
+    for by, role in (("group", Role.GROUP), ("key", Role.KEY)):
+        if wanted.split.by == by and role not in {override.role for override in wanted.columns.values()}:
+            raise InvalidRequest(
+                f'A split by {by} needs a column with the role {by}; none has it. Send columns {{"<name>": {{"role": "{by}"}}}}.',
+                code=f"no_{by}_column",
+            )

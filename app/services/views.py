@@ -36,14 +36,14 @@ def stale_reason(encoder_schema: TableSchema, schema: TableSchema) -> str | None
         return None
     parts = []
     if extra := sorted(trained.keys() - wanted.keys()):
-        parts.append(f"it was trained with {_some(extra)}, no longer features")
+        parts.append(f"it was trained with {some_of(extra)}, no longer features")
     if missing := sorted(wanted.keys() - trained.keys()):
-        parts.append(f"it was trained without {_some(missing)}")
+        parts.append(f"it was trained without {some_of(missing)}")
     if changed := sorted(name for name in trained.keys() & wanted.keys() if trained[name] != wanted[name]):
-        parts.append(f"the kind of {_some(changed)} changed")
+        parts.append(f"the kind of {some_of(changed)} changed")
     return "; ".join(parts)
 
 
-def _some(names: list[str], most: int = 5) -> str:
+def some_of(names: list[str], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

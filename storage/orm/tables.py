@@ -61,8 +61,8 @@ class Snapshot(Base):
     created_at: Mapped[float]
     mode: Mapped[str] = mapped_column(
         String(20), default="replace", server_default="replace"
-    )  # replace, append, upsert
-    parent_id: Mapped[str | None] = mapped_column(String(40))  # the snapshot that rows were added to
+    )  # replace, append, upsert, restore
+    parent_id: Mapped[str | None] = mapped_column(String(40))  # the snapshot it was made from
     changes: Mapped[JsonObject | None] = mapped_column(Json)  # {"added", "updated", "unchanged", "removed"}
     drift: Mapped[JsonObject | None] = mapped_column(Json)  # against the snapshot before
 

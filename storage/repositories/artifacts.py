@@ -52,6 +52,12 @@ class ArtifactRepository(Repository):
         }
         self._insert_unless_taken(Artifact, values)
 
+    def share(self, owner_id: str, other_id: str) -> None:
+        """Let `other_id` use all that `owner_id` uses."""
+        self.hold()
+        for artifact in self._session.scalars(select(Artifact).where(Artifact.owner_id == owner_id)).all():
+            self.add(artifact.workspace_id, artifact.digest, artifact.num_bytes, other_id)
+
     def remove_owner(self, owner_id: str) -> list[str]:
         """Drop all references of `owner_id`; returns the digests that nothing refers to any more, sorted.
 

@@ -12,7 +12,7 @@ from storage.errors import Conflict
 from storage.ids import new_id
 from storage.orm import Encoder, Head, Job, LabelSet, Snapshot, Table, TableColumn, Target
 from storage.orm.base import JsonObject
-from storage.repositories.base import Repository
+from storage.repositories.base import MAX_VERSION, Repository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pagination import Page, fetch_page
 
@@ -107,8 +107,29 @@ class TableRepository(Repository):
         )
         return builtins.list(self._session.scalars(query.order_by(TableColumn.position)))
 
+    def lock(self, table_id: str) -> Table:
+        """The table as it is now, locked until the end of the transaction. Raises NotFound (table_not_found)."""
+        return self._lock_or_raise(Table, table_id)
+
+    def set_settings(self, table: Table, changes: JsonObject) -> Table:
+        """Put `changes` into the table's settings; the others stay. Raises NotFound (table_not_found)."""
+        current = self._lock_or_raise(Table, table.id)
+        current.settings = {**current.settings, **changes}
+        self._session.flush()
+        return current
+
     def add_snapshot(
-        self, table: Table, manifest_digest: str, num_rows: int, num_bytes: int, as_of: float
+        self,
+        table: Table,
+        manifest_digest: str,
+        num_rows: int,
+        num_bytes: int,
+        as_of: float,
+        *,
+        mode: str = "replace",
+        parent_id: str | None = None,
+        changes: JsonObject | None = None,
+        drift: JsonObject | None = None,
     ) -> Snapshot:
         """The next snapshot version; not current until `mark_ready`."""
         current = self._lock_or_raise(Table, table.id)
@@ -122,6 +143,10 @@ class TableRepository(Repository):
             num_bytes=num_bytes,
             as_of=as_of,
             created_at=self._now(),
+            mode=mode,
+            parent_id=parent_id,
+            changes=changes,
+            drift=drift,
         )
         self._session.add(snapshot)
         self._session.flush()
@@ -133,6 +158,28 @@ class TableRepository(Repository):
         if snapshot is None:
             raise self._not_found("snapshot", snapshot_id)
         return snapshot
+
+    def snapshot_by_version(self, table_id: str, version: int) -> Snapshot:
+        """Raises NotFound (snapshot_not_found)."""
+        found: Snapshot | None = None
+        if 0 < version <= MAX_VERSION:
+            query = select(Snapshot).where(Snapshot.table_id == table_id, Snapshot.version == version)
+            found = self._session.scalars(query).one_or_none()
+        if found is None:
+            raise self._not_found("snapshot", version)
+        return found
+
+    def snapshots(self, table_id: str, limit: int, cursor: str | None = None) -> Page[Snapshot]:
+        """Newest first. Raises InvalidCursor."""
+        return fetch_page(
+            self._session,
+            select(Snapshot).where(Snapshot.table_id == table_id),
+            listing="snapshots",
+            at=Snapshot.created_at,
+            row_id=Snapshot.id,
+            limit=limit,
+            cursor=cursor,
+        )
 
     def current_snapshot(self, table: Table) -> Snapshot | None:
         if table.current_snapshot_id is None:
