@@ -64,6 +64,7 @@ def target_data(
         evaluation=(labelled[SPLIT_COLUMN] == EVALUATION).to_numpy(),
         weights=_weights(snapshot, schema, labelled, rows),
         seen_in_pretraining=head.seen_in_pretraining,
+        column=target.column_name,
         decision=rule_of(target.decision),
     )
 

@@ -23,9 +23,9 @@ from app.services.artifacts import remove_unreferenced
 from app.services.capacity import Capacity
 from app.services.estimates import estimate_finetune
 from app.services.fitting_ground import FittingGround
+from app.services.fitting_labels import labels_for
 from app.services.label_counts import LabelCounter
 from app.services.lookup import target_of
-from app.services.target_labels import check_fittable
 from app.services.views import absent_columns, is_seen_in_pretraining
 from models.heads import DEFAULT_HEAD
 from storage.artifacts import ArtifactStore
@@ -56,7 +56,8 @@ class HeadService:
     ) -> Answer:
         """Queue the next head version of one target.
 
-        Raises: NotFound; InvalidRequest `no_labels`, `one_class`; ResourceConflict `no_encoder`, `table_not_ready`,
+        Raises: NotFound; InvalidRequest `no_labels`, `one_class`, and for kinds that need none `not_pretrained_column`,
+            `no_column_guesses`; ResourceConflict `no_encoder`, `table_not_ready`,
             `label_column_lost`, `column_is_no_target`, `no_column_left`.
         """
         self._counter.refresh(principal, table_name, [target_name])
@@ -64,7 +65,7 @@ class HeadService:
         def make(uow: UnitOfWork) -> Answer:
             ground = FittingGround.find(uow, principal, table_name)
             target = uow.targets.by_name(ground.table.id, target_name)
-            ready = [(target, check_fittable(uow, target, ground.snapshot, ground.schema))]
+            ready = [(target, labels_for(uow, target, ground, wanted.head or DEFAULT_HEAD))]
             ((_, head),), job = _queue(uow, principal, ground, ready, wanted, self._capacity)
             body = HeadAccepted(head=HeadSummary.model_validate(head), job=JobBody.of(job))
             return Answer.accepted(body, job.id)
@@ -88,7 +89,7 @@ class HeadService:
 
         def make(uow: UnitOfWork) -> Answer:
             ground = FittingGround.find(uow, principal, table_name)
-            ready, skipped = _fittable_targets(uow, ground, wanted.targets)
+            ready, skipped = _fittable_targets(uow, ground, wanted)
             made, job = _queue(uow, principal, ground, ready, wanted, self._capacity)
             heads = [
                 TargetHead.model_validate(
@@ -126,17 +127,18 @@ class HeadService:
 
 
 def _fittable_targets(
-    uow: UnitOfWork, ground: FittingGround, names: list[str] | str
+    uow: UnitOfWork, ground: FittingGround, wanted: FineTuneRequest
 ) -> tuple[list[tuple[Target, LabelSet]], dict[str, str]]:
     """Targets with the label sets to fit them on; with "*" those that cannot be fitted are skipped, with why."""
-    if names != EVERY_TARGET:
-        targets = [uow.targets.by_name(ground.table.id, name) for name in dict.fromkeys(names)]
-        return [(target, check_fittable(uow, target, ground.snapshot, ground.schema)) for target in targets], {}
+    head = wanted.head or DEFAULT_HEAD
+    if wanted.targets != EVERY_TARGET:
+        targets = [uow.targets.by_name(ground.table.id, name) for name in dict.fromkeys(wanted.targets)]
+        return [(target, labels_for(uow, target, ground, head)) for target in targets], {}
     ready: list[tuple[Target, LabelSet]] = []
     skipped: dict[str, str] = {}
     for target in uow.targets.list(ground.table.id):
         try:
-            ready.append((target, check_fittable(uow, target, ground.snapshot, ground.schema)))
+            ready.append((target, labels_for(uow, target, ground, head)))
         except ServiceError as error:
             skipped[target.name] = error.message
     if not ready:

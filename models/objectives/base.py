@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -54,6 +54,8 @@ class ObjectiveBuilder(Protocol):
     """An objective's configuration: validated, serialisable, and able to build the module."""
 
     kind: str
+    guesses_columns: ClassVar[bool]
+    """Whether encoders trained with it keep guesses of hidden columns."""
 
     def build(self, codec: Codec, encoder: Encoder, *, generator: torch.Generator) -> Objective:
         """A freshly initialised objective for the encoder's width and the codec's columns."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -34,6 +34,7 @@ class MaskedColumnsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["masked_columns"] = "masked_columns"
+    guesses_columns: ClassVar[bool] = True
     min_rate: float = Field(default=0.1, gt=0, lt=1)
     max_rate: float = Field(default=0.7, gt=0, lt=1)
     swap_share: float = Field(default=0.3, ge=0, le=1)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,7 @@ class ReplacedColumnsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["replaced_columns"] = "replaced_columns"
+    guesses_columns: ClassVar[bool] = False
     rate: float = Field(default=0.3, gt=0, lt=1, description="Share of cells that show another row's value.")
 
     def build(self, codec: Codec, encoder: Encoder, *, generator: torch.Generator) -> Objective:
