@@ -16,6 +16,7 @@ from models.errors import TableFormatError
 from models.features.reading.dialect import Dialect, detect_dialect
 from models.features.reading.encodings import Encoding, NotUtf8, detect_encoding, utf8_chunks
 from models.features.reading.file_columns import FileColumns
+from models.features.reading.odd_rows import find_odd_rows
 from models.features.reading.options import ReadLimits, ReadOptions, RowLines, Sniffed
 from models.features.reading.quoting import regular_quotes
 from models.features.reading.records import IrregularQuotes, RecordScanner
@@ -162,6 +163,12 @@ class _CsvReader:
         self.lines.clear()
         frame, lines, warnings = self._without_padding(frame, lines)
         frame.columns = list(dialect.columns)
+        if options.odd_rows == "skip" and (is_odd := find_odd_rows(frame.get_columns())) is not None:
+            first = int(lines[is_odd.arg_max() or 0])
+            warnings.append(
+                f"{int(is_odd.sum()):,} rows that look unlike the others were skipped as asked; the first is on line {first}."
+            )
+            frame, lines = frame.filter(~is_odd), lines[~is_odd.to_numpy()]
         return FileColumns(
             frame=frame,
             sniffed=self.head.sniffed,

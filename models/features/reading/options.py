@@ -45,7 +45,8 @@ class ReadOptions(_Frozen):
 
     Shape of a file: `skip_lines` physical lines that are not part of the table, then the header (if
     `has_header`), then one record per row. `quote=""` switches quoting off. `ragged_rows="skip"` leaves rows
-    with a wrong number of fields out, counted in a warning, instead of refusing the file. `text_columns` are
+    with a wrong number of fields out, counted in a warning, instead of refusing the file; `odd_rows="skip"` leaves
+    those out whose cells look unlike all others (see `odd_rows`), instead of only warning. `text_columns` are
     never read as numbers, booleans or dates. `null_values` replaces the default spellings of "no value".
     """
 
@@ -57,6 +58,7 @@ class ReadOptions(_Frozen):
     quote: Literal['"', "'", ""] = '"'
     skip_lines: int = Field(default=0, ge=0, le=10_000)
     ragged_rows: Literal["refuse", "skip"] = "refuse"
+    odd_rows: Literal["keep", "skip"] = "keep"
     text_columns: tuple[str, ...] = ()
     null_values: tuple[str, ...] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ from models.errors import TableFormatError
 from models.features.reading.csv_file import HEAD_BYTES
 from models.features.reading.file_columns import FileColumns, check_same_columns, combined_column
 from models.features.reading.formats import FORMATS, format_of
+from models.features.reading.odd_rows import find_odd_rows
 from models.features.reading.options import (
     FileRows,
     RawTable,
@@ -121,7 +123,15 @@ def _combined(parts: list[FileColumns], rows: tuple[FileRows, ...], options: Rea
         column = combined_column(name, parts, keeps_text=name in options.text_columns)
         columns.append(column.series)
         warnings.extend(column.warnings)
-    return RawTable(frame=pl.DataFrame(columns), sniffed=sniffed, warnings=tuple(warnings), files=rows)
+    table = RawTable(frame=pl.DataFrame(columns), sniffed=sniffed, files=rows)
+    is_odd = find_odd_rows(columns) if any(part.marks is not None for part in parts) else None
+    if is_odd is not None:
+        first = table.place_of_row(is_odd.arg_max() or 0)
+        warnings.append(
+            f"{int(is_odd.sum()):,} rows look unlike the others, the first is {first}: text that got between the records? "
+            'Say {"odd_rows": "skip"} in the reading options to leave them out.'
+        )
+    return replace(table, warnings=tuple(warnings))
 
 
 def _check_text_columns(options: ReadOptions, columns: Sequence[str]) -> None:

@@ -75,7 +75,7 @@ def type_text_column(
         return TypedColumn(text)
     typed = _number(candidates, marks) or _boolean(candidates) or _moment(candidates)
     if typed is None or typed.series.dtype == pl.String:
-        return TypedColumn(text, typed.warnings if typed else ())
+        return TypedColumn(text, (*(typed.warnings if typed else ()), *_blank_warning(text)))
     if num_quoted := candidates.null_count() - trimmed.null_count():
         note = f'Column {text.name!r}: {num_quoted:,} quoted cells such as "NA" among the values became null.'
         return TypedColumn(typed.series, (*typed.warnings, note))
@@ -185,6 +185,17 @@ def _with_point(text: pl.Series, mark: Literal[".", ","]) -> pl.Series:
     if mark == ".":
         return text
     return text.str.replace_many([".", ","], [",", "."])
+
+
+def _blank_warning(text: pl.Series) -> tuple[str, ...]:
+    """Blanks around text are kept, since files differ in nothing else; who types the value by hand must know."""
+    num_blank = int((text.str.len_bytes() != text.str.strip_chars(_BLANKS).str.len_bytes()).sum() or 0)
+    if not num_blank:
+        return ()
+    return (
+        f"Column {text.name!r}: {num_blank:,} cells begin or end with blanks, which were kept: with and without them "
+        "are different values.",
+    )
 
 
 def _infinity_warning(name: str, num_infinite: int) -> tuple[str, ...]:
