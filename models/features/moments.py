@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +21,7 @@ _ZONE = r"((?::\d\d|T\d{4}|T\d{6})(?:\.\d+)?) ?(?:Z|[+-]\d\d:?\d\d)$"
 _OFFSET = r"([+-])(\d\d):?(\d\d)$"
 _SHAPE = r"^\[?(?:\d{1,4}[-/. ]|[A-Z][a-z]{2,8} \d|\d{8}T)"
 _SAMPLE = 20_000  # distinct cells, evenly spaced
+_MOST_YEARS_AHEAD = 20
 _FIRST_YEAR, _LAST_YEAR = (
     1000,
     2999,
@@ -26,12 +29,17 @@ _FIRST_YEAR, _LAST_YEAR = (
 
 
 class TextFormat(BaseModel):
-    """The one way a column writes its moments: a strptime template, and whether times name their zone."""
+    """The one way a column writes its moments: a strptime template, and whether times name their zone.
+
+    `last_year`: the last year that a year of two digits stands for, where strptime's rule (69 to 99 are before 2000)
+    would put births and the like far into the future; what comes later is meant a century earlier.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     template: str
     has_zone: bool = False
+    last_year: int | None = None
 
 
 def moment_share(text: pl.Series) -> float:
@@ -69,7 +77,17 @@ def find_format(text: pl.Series) -> TextFormat | None:
             best, most = template, count
         if most == len(sample):
             break
-    return None if best is None else TextFormat(template=best, has_zone=bool(has_zone.any()))
+    if best is None:
+        return None
+    last_year = _last_year(_parse(local, best)) if "%y" in best else None
+    return TextFormat(template=best, has_zone=bool(has_zone.any()), last_year=last_year)
+
+
+def _last_year(moments: pl.Series) -> int | None:
+    """Dates decades ahead are none that people write with two digits: then no date of the column is ahead."""
+    this_year = datetime.now(UTC).year
+    latest = moments.dt.year().max()
+    return this_year if isinstance(latest, int) and latest > this_year + _MOST_YEARS_AHEAD else None
 
 
 def format_share(text: pl.Series, found: TextFormat) -> float:
@@ -81,12 +99,21 @@ def parse_format(text: pl.Series, found: TextFormat) -> pl.Series:
     """`text` String [n] as Datetime[us] [n], in UTC where it names zones; null where it is not in the format."""
     stripped = text.str.strip_chars()
     if not found.has_zone:
-        return _parse(stripped, found.template)
+        return _in_century(_parse(stripped, found.template), found.last_year)
     moments = _parse(stripped.str.replace(_ZONE, "${1}"), found.template)
     cells = stripped.str.extract_groups(_OFFSET).struct
     minutes = cells.field("2").cast(pl.Int64) * 60 + cells.field("3").cast(pl.Int64)
     ahead = (cells.field("1") == "-").replace_strict({True: -1, False: 1}, return_dtype=pl.Int64) * minutes
+    moments = _in_century(moments, found.last_year)
     return moments - (ahead.fill_null(0) * 60_000_000).cast(pl.Duration("us"))
+
+
+def _in_century(moments: pl.Series, last_year: int | None) -> pl.Series:
+    if last_year is None:
+        return moments
+    is_later = (moments.dt.year() > last_year).fill_null(value=False)
+    earlier = moments.dt.offset_by("-100y")
+    return pl.select(pl.when(is_later).then(earlier).otherwise(moments).alias(moments.name)).to_series()
 
 
 def _num_plausible(moments: pl.Series) -> int:

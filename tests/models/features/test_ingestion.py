@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from models.errors import BundleError, InputError, Interrupted
 from models.features import snapshot
 from models.features.ingestion import IngestReport, IngestSpec, ingest
-from models.features.reading import ReadLimits, ReadOptions, SourceFile, read_table
+from models.features.reading import SourceFile
 from models.features.schema import ColumnKind, TableSchema
 from models.features.snapshot import KeyIndex, Snapshot
 from models.progress import never_stop, no_progress
@@ -167,41 +166,3 @@ def test__key_index__colliding_hashes__are_told_apart(monkeypatch: pytest.Monkey
     monkeypatch.setattr(snapshot, "_hashes", lambda keys: np.zeros(len(keys), dtype=np.int64))
     index = KeyIndex(pl.Series(["a", "b", "c"]))
     assert index.rows_of(["c", "a", "x", "b"]).tolist() == [2, 0, -1, 1]
-
-
-@pytest.mark.realdata
-@pytest.mark.parametrize(
-    ("name", "said", "code", "line"),
-    [
-        ("air_quality_semicolon_eurodecimal.csv", {}, None, None),
-        ("hr_bom_zip_dates.csv", {}, None, None),
-        ("amazon_alexa_bom_tab_freetext.tsv", {}, None, None),
-        ("aip_latin1_semicolon.csv", {}, None, None),
-        ("credit_two_header_rows.csv", {}, "second_header", 2),
-        ("credit_two_header_rows.csv", {"skip_lines": 1}, None, None),
-        ("googleplaystore_mixed_types.csv", {}, "ragged_row", 10_474),
-        ("googleplaystore_mixed_types.csv", {"ragged_rows": "skip"}, None, None),
-        ("weblog_ip_no_header.csv", {}, "missing_header", 1),
-        ("weblog_ip_no_header.csv", {"has_header": False}, None, None),
-    ],
-)
-def test__read_table__messy_file__loads_right_or_is_refused_with_its_line(
-    name: str, said: dict[str, object], code: str | None, line: int | None
-) -> None:
-    path = Path(os.environ.get("DATA", "../shared/data")) / "messy" / name
-    if not path.exists():
-        pytest.skip(f"needs {name} under DATA")
-    options = ReadOptions.model_validate(said)
-    if code is not None:
-        with pytest.raises(InputError) as refused:
-            read_table(path, name, options, ReadLimits())
-        assert (refused.value.code, refused.value.details["line"]) == (code, line)
-        return
-    table = read_table(path, name, options, ReadLimits())
-    expected = {
-        "air_quality_semicolon_eurodecimal.csv": (9_357, 15), "hr_bom_zip_dates.csv": (311, 36),
-        "amazon_alexa_bom_tab_freetext.tsv": (3_150, 5), "aip_latin1_semicolon.csv": (10_109, 8),
-        "credit_two_header_rows.csv": (30_000, 25), "googleplaystore_mixed_types.csv": (10_840, 13),
-        "weblog_ip_no_header.csv": (16_062, 20),
-    }  # fmt: skip
-    assert table.frame.shape == expected[name]
