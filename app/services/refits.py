@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from app.errors import Forbidden, InvalidRequest, ServiceError
 from app.schemas.jobs import JobBody
 from app.schemas.payloads import HeadToFit, LabelsRequest, RefitPayload
@@ -13,15 +15,18 @@ from app.services.answers import Answer, RepeatableRequest, make_once
 from app.services.capacity import Capacity
 from app.services.estimates import estimate_finetune
 from app.services.fitting_ground import FittingGround
+from app.services.fitting_labels import labels_for
 from app.services.label_counts import LabelCounter
-from app.services.target_labels import check_fittable
+from app.services.target_labels import check_columns
 from app.services.views import absent_columns, is_seen_in_pretraining
+from models.heads import HeadConfig
 from storage.engine import Database
 from storage.ids import new_id
 from storage.orm import Head, Job, LabelSet, Target
 from storage.unit_of_work import UnitOfWork
 
 CHAMPION = "champion"
+_HEAD_CONFIG: TypeAdapter[HeadConfig] = TypeAdapter(HeadConfig)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class RefitService:
         """Queue one job that repeats the champions of the named targets, or of all ("*"), on an encoder version.
 
         Raises: as `FittingGround.find`; for targets that are named InvalidRequest `no_champion`, `no_labels`,
-            `one_class` …; InvalidRequest `no_targets`, when "*" leaves none; Forbidden `missing_scope`.
+            `one_class` …, ResourceConflict `label_column_lost` …; InvalidRequest
+            `no_targets`, when "*" leaves none; Forbidden `missing_scope`.
         """
         if wanted.promote and not principal.may("promote"):
             raise Forbidden(
@@ -112,14 +118,11 @@ def _refit(uow: UnitOfWork, ground: FittingGround, target: Target, labels: str) 
             f"The target {target.name!r} has no champion to fit anew; fit a head of it first.",
             code="no_champion",
         )
-    if target.column_name is not None and target.column_name not in ground.schema.names:
-        raise InvalidRequest(
-            f"The current snapshot has no column {target.column_name!r} (any more), which the labels of the target "
-            f"{target.name!r} are read from; it keeps its champion.",
-            code="label_column_lost",
-        )
+    if labels == "same":
+        check_columns(target, ground.schema)
     same = uow.label_sets.get(champion.label_set_id) if labels == "same" else None
-    return _Refit(target, champion, same or check_fittable(uow, target, ground.snapshot, ground.schema))
+    config = _HEAD_CONFIG.validate_python(champion.config)
+    return _Refit(target, champion, same or labels_for(uow, target, ground, config))
 
 
 def _queue(

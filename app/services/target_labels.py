@@ -180,7 +180,7 @@ def check_fittable(
         `no_column_left`.
     """
     if schema is not None:
-        _check_columns(target, schema)
+        check_columns(target, schema)
     label_set = uow.label_sets.latest(target.id)
     counts = {} if label_set is None else label_set.counts
     if label_set is None or label_set.num_labels == 0 or counts.get("train", 0) == 0:
@@ -205,8 +205,11 @@ def check_fittable(
     return label_set
 
 
-def _check_columns(target: Target, schema: TableSchema) -> None:
-    """Roles can change after a target was made."""
+def check_columns(target: Target, schema: TableSchema) -> None:
+    """Roles can change after a target was made.
+
+    Raises: ResourceConflict as `label_column`, and `no_column_left`.
+    """
     if target.column_name is not None:
         label_column(target, schema)
     absent = absent_columns(schema, target.column_name, target.forbidden_columns)

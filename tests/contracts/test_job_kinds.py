@@ -21,6 +21,11 @@ GONE: dict[str, dict[str, Any]] = {
         "table_id": "tbl_gone", "encoder_id": "enc_gone", "snapshot_id": "snp_gone", "schema_version": 1,
         "heads": [{"head_id": "head_gone", "target_id": "tgt_gone", "label_set_id": "lbl_gone"}],
     },
+    "refit": {
+        "table_id": "tbl_gone", "encoder_id": "enc_gone", "snapshot_id": "snp_gone", "schema_version": 1,
+        "heads": [{"head_id": "head_gone", "target_id": "tgt_gone", "label_set_id": "lbl_gone", "head": {"kind": "linear"}}],
+        "skipped": {"other": "why"},
+    },
 }  # fmt: skip
 """A payload per kind whose subject does not exist."""
 

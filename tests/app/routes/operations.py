@@ -18,6 +18,7 @@ VALUES = {
     "key_id": "0123456789abcdef",
 }
 BODIES: dict[str, Any] = {
+    "ProposalsRequest": {"columns": "*"},
     "ColumnsPatch": {"columns": {"age": {"kind": "categorical"}}},
     "EncoderRequest": {},
     "TargetRequest": {"name": "another"},
@@ -25,6 +26,8 @@ BODIES: dict[str, Any] = {
     "HeadRequest": {},
     "FineTuneRequest": {"targets": "*"},
     "AliasRequest": {"version": 1},
+    "RefitRequest": {},
+    "JobRollbackRequest": {"job": "job_01M7Y2S6VCQNRC9TJ1S1R2YGAY"},
     "PredictRequest": {"targets": "*", "rows": [{"age": 30}]},
     "KeyRequest": {"name": "another", "scopes": ["predict"]},
 }
@@ -45,7 +48,8 @@ class Operation:
     def request(self) -> dict[str, Any]:
         """Arguments for `httpx.Client.request`."""
         if self.is_upload:
-            return {"data": {"name": "fresh"}, "files": {"file": ("t.csv", b"a,b\n1,2\n3,4\n")}}
+            fields = {"mode": "append"} if self.template.endswith("/snapshots") else {"name": "fresh"}
+            return {"data": fields, "files": {"file": ("t.csv", b"a,b\n1,2\n3,4\n")}}
         return {} if self.json is None else {"json": self.json}
 
 
