@@ -30,10 +30,7 @@ def seconds_from(value: str | float) -> float | None:
             moment = datetime.fromisoformat(value.strip())
         except ValueError:
             return None
-        try:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except OverflowError:  # the year 1 in a zone east of Greenwich
-            return None
+        value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     seconds = float(value)
     return seconds if math.isfinite(seconds) and MIN_SECONDS <= seconds < MAX_SECONDS else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ MAX_NAMED_POSITIONS = 20
 MAX_FILE_BYTES = 256 << 20  # once it is unpacked; what may be sent is bounded by the service
 MAX_FILE_COLUMNS = 500
 MAX_CELL_CHARS = 10_000
+
+_SECONDS = re.compile(r"-?\d{1,15}(?:\.\d{1,9})?")
 
 LabelFormat = Literal["csv", "parquet"]
 
@@ -218,14 +221,7 @@ def _values(values: pl.Series, places: SentLabels) -> pl.Series:
 def _seconds(values: pl.Series, places: SentLabels) -> pl.Series:
     if isinstance(values.dtype, pl.Date | pl.Datetime):
         return pl.Series(seconds_of(values)).fill_nan(None)
-    found = [
-        None
-        if value is None or value == ""
-        else seconds_from(value)
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-        else None
-        for value in values
-    ]
+    found = [_moment(value) for value in values]
     seconds = pl.Series(found, dtype=pl.Float64)
     is_wrong = seconds.is_null() & values.is_not_null()
     if values.dtype == pl.String:
@@ -233,6 +229,13 @@ def _seconds(values: pl.Series, places: SentLabels) -> pl.Series:
     if is_wrong.any():
         raise places.refusal("invalid_at", AT_RULE + "; {count} are not, at {places}.", is_wrong)
     return seconds
+
+
+def _moment(value: object) -> float | None:
+    """A cell of a column of times; texts of digits are seconds, as they are in a column of numbers."""
+    if isinstance(value, str):
+        return seconds_from(float(value) if _SECONDS.fullmatch(value) else value)
+    return seconds_from(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _weights(values: pl.Series, places: SentLabels) -> pl.Series:
