@@ -9,7 +9,7 @@ PYTEST_WORKERS ?= auto
 export ROOTSTOCK_HOME DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-splits realdata
+.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-splits bench-estimates chaos realdata
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ bench-serving: $(STAMP) ## cost of many heads and views, as ratios
 
 bench-few-labels: $(STAMP) ## linear head against LightGBM with few labels (DATA=dir)
 	$(BIN)/python -m benchmarks.few_labels $(ARGS)
+
+chaos: $(STAMP) ## kill API and worker at random under five clients, then settle accounts (ARGS="--minutes 5 --database postgres")
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
+
+bench-estimates: $(STAMP) ## what jobs took beside what was estimated
+	$(BIN)/python -m benchmarks.estimates $(ARGS)
 
 realdata: $(STAMP) ## register, pretrain, fine-tune, predict on real tables (DATA=dir, ARGS="--tables a,b")
 	$(BIN)/python -m benchmarks.realdata $(ARGS)

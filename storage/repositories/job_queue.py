@@ -85,9 +85,11 @@ class JobQueue(Repository):
         """End the jobs that nobody will end: call before `claim`, and abandon each returned job in the same unit.
 
         Jobs whose lease ran out on their last attempt become `failed` (error code attempts_exhausted); jobs
-        that were asked to cancel and have no worker any more become `cancelled`. At most 20 at a time.
+        that were asked to cancel and have no worker any more become `cancelled`. Those that were asked to pause become
+        `paused`, which is no end: they are not returned. At most 20 at a time.
         """
         at = self._now()
+        self._pause_expired(kinds, at)
         unleased = or_(Job.status == "queued", self._is_expired(at))
         query = (
             select(Job)

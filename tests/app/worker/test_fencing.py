@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,16 @@ from storage.errors import FenceLost
 from storage.orm import Job
 from tests.app.executors.tasks import eventually
 from tests.app.worker.workplace import Workplace
+from tests.platforms import Platform
+
+
+@pytest.fixture
+def workplace(own_platform: Platform, tmp_path: Path) -> Iterator[Workplace]:
+    """On either platform, instead of the one of this folder."""
+    workplace = Workplace(tmp_path / "home", **own_platform.settings)
+    yield workplace
+    workplace.container.close()
+
 
 ABSENT_MINDED = Patience(lease_s=0.2, heartbeat_s=3_600.0, progress_s=3_600.0)
 """A worker whose lease runs out under its running task: as after a suspended machine."""

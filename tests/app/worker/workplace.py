@@ -39,8 +39,8 @@ class Kept:
 
 
 class Workplace:
-    def __init__(self, home: Path) -> None:
-        settings = Settings(home=home, worker_threads=1)
+    def __init__(self, home: Path, **changes: Any) -> None:
+        settings = Settings(home=home, worker_threads=1, **changes)
         self.container: Container = build_container(settings, with_serving=False)
         self.settings = settings
         self.database = self.container.database
@@ -66,6 +66,14 @@ class Workplace:
     def cancel(self, job_id: str) -> None:
         with self.database.writing() as uow:
             uow.jobs.request_cancel(self.workspace_id, job_id)
+
+    def pause(self, job_id: str) -> None:
+        with self.database.writing() as uow:
+            uow.jobs.request_pause(self.workspace_id, job_id, "paused before it was started")
+
+    def resume(self, job_id: str) -> None:
+        with self.database.writing() as uow:
+            uow.jobs.request_resume(self.workspace_id, job_id)
 
     def ended(self, job_id: str) -> Job:
         eventually(lambda: self.job(job_id).status in ENDED, f"the end of {job_id}")
@@ -100,6 +108,12 @@ class Workplace:
             patience=patience,
             job_kinds=JOB_KINDS,
         )
+        with self.running(worker) as stop:
+            yield stop
+
+    @contextmanager
+    def running(self, worker: Worker) -> Iterator[threading.Event]:
+        """`worker` in a thread, for the length of the block."""
         stop = threading.Event()
         thread = threading.Thread(target=worker.run, args=(stop,))
         thread.start()
