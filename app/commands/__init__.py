@@ -12,6 +12,7 @@ from app.commands.demo import demo
 from app.commands.doctor import doctor
 from app.commands.encoders import encoders, pretrain
 from app.commands.heads import finetune, heads
+from app.commands.health import health
 from app.commands.jobs import jobs
 from app.commands.keys import keys
 from app.commands.labels import label, labels
@@ -20,6 +21,7 @@ from app.commands.predict import predict
 from app.commands.refit import refit
 from app.commands.register import register
 from app.commands.serve import serve
+from app.commands.snapshots import snapshots
 from app.commands.tables import columns, profile, tables
 from app.commands.targets import target, targets
 from app.commands.worker import worker
@@ -40,11 +42,12 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "predict": predict,
     },
     LOOK: {"profile": profile, "columns": columns},
-    RUN: {"serve": serve, "worker": worker, "doctor": doctor, "openapi": openapi},
+    RUN: {"serve": serve, "worker": worker, "doctor": doctor, "health": health, "openapi": openapi},
 }
 GROUPS: dict[str, dict[str, typer.Typer]] = {
     LOOK: {
         "tables": tables,
+        "snapshots": snapshots,
         "targets": targets,
         "labels": labels,
         "encoders": encoders,

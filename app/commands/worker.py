@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,10 @@ def worker(
     name: Annotated[
         str | None, typer.Option(help="Name in the jobs' logs, for users to see; default a random one.")
     ] = None,
+    by_host: Annotated[
+        bool,
+        typer.Option("--by-host", help="Name it after this machine, as `rootstock health --worker` expects."),
+    ] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
 ) -> None:
     """Run jobs until SIGTERM or Ctrl-C; running ones keep a checkpoint and go back to the queue."""
@@ -45,7 +50,7 @@ def worker(
     }
     settings = load_settings(**{field: value for field, value in given.items() if value is not None})
     with prepared_executor(settings) as executor:
-        _work(settings, executor, name)
+        _work(settings, executor, name or (socket.gethostname() if by_host else None))
     say("stopped")
 
 
