@@ -1,4 +1,4 @@
-"""`zip=categorical` and `churned=target` on the command line."""
+"""`zip=categorical`, `churned=target` and splits on the command line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ import typer
 def split_names(text: str) -> tuple[str, ...]:
     """Names with commas between them."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def split_from(by: str | None, cutoff: str | None) -> dict[str, str | float] | None:
+    """A split by its name, perhaps with a cutoff: a number where it is written like one."""
+    if cutoff is None:
+        return None if by is None else {"by": by}
+    try:
+        moment: str | float = int(cutoff) if cutoff.lstrip("-").isdigit() else float(cutoff)
+    except ValueError:
+        moment = cutoff
+    return {"by": by or "time", "cutoff": moment}
 
 
 def overrides_from(words: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.column_words import overrides_from, split_names
+from app.commands.column_words import overrides_from, split_from, split_names
 from app.commands.console import say
 from app.commands.following import Wait, report_started, wait_for
 from app.commands.session import session_of
@@ -43,7 +43,11 @@ def register(
         typer.Option(metavar="NAME=KIND|ROLE", help="What is known of a column, such as zip=categorical."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="How rows are kept apart for evaluation: auto or time.")
+        str | None,
+        typer.Option(help="How rows are kept apart for evaluation: auto, time, group, key or row."),
+    ] = None,
+    cutoff: Annotated[
+        str | None, typer.Option(help="Of a split by time: rows at or after this date or number evaluate.")
     ] = None,
     evaluation_fraction: Annotated[
         float | None, typer.Option(min=0, max=0.5, help="Share of rows kept apart; default 0.1.")
@@ -74,7 +78,7 @@ def register(
             group=split_names(group),
             time=split_names(time),
             weight=split_names(weight),
-            split=split,
+            split=split_from(split, cutoff),
             evaluation_fraction=evaluation_fraction,
             reading=reading,
             pretrain=pretrain,

@@ -9,7 +9,7 @@ import typer
 
 from app.commands.column_words import overrides_from
 from app.commands.console import cell_text, say, show_fields, show_table
-from app.commands.session import session_of
+from app.commands.session import Session, session_of
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Name of a table.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -63,30 +63,57 @@ def columns(
         list[str] | None,
         typer.Argument(metavar="[NAME=KIND|ROLE]...", help="Such as zip=categorical churned=target."),
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept what the profile proposes (see --proposals).")
+    ] = False,
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Show what the profile proposes, and change nothing.")
+    ] = False,
 ) -> None:
-    """Show kind and role of every column, or change some; says which encoders no longer fit."""
+    """Show kind and role of every column, or change some; says which encoders and heads no longer fit."""
     session = session_of(ctx)
     overrides = overrides_from(changes or ())
+    if sum((bool(overrides), accept, proposals)) > 1:
+        raise typer.BadParameter("give changes, --accept or --proposals, one of them")
     with session.client() as client:
-        found = (
-            client.set_columns(table, overrides) if overrides else {"columns": client.table(table)["columns"]}
-        )
+        if proposals:
+            _show_proposals(session, client.proposals(table))
+            return
+        if accept:
+            found = client.accept_proposals(table)
+            overrides = {one["column"]: {} for one in found["accepted"]}
+        elif overrides:
+            found = client.set_columns(table, overrides)
+        else:
+            found = {"columns": client.table(table)["columns"]}
     if session.show(found):
         return
-    _show_columns([column for column in found["columns"] if not overrides or column["name"] in overrides])
+    is_changed = accept or bool(overrides)
+    _show_columns([column for column in found["columns"] if not is_changed or column["name"] in overrides])
+    for skipped in found.get("skipped") or ():
+        say(f"{skipped['column']} was not changed: {skipped['fixed']}")
     for warning in found.get("warnings") or ():
         say(f"warning: {warning}", style="yellow")
     for stale in found.get("stale") or ():
         say(
             f"encoder {stale['encoder']} is stale: {stale['reason']}; `rootstock pretrain {table}` makes a new one"
         )
+    for stale in found.get("stale_heads") or ():
+        versions = ", ".join(map(str, stale["heads"]))
+        say(f"{stale['target']}: versions {versions} are stale: {stale['reason']}")
 
 
-def profile(ctx: typer.Context, table: TableName) -> None:
+def profile(
+    ctx: typer.Context,
+    table: TableName,
+    snapshot: Annotated[
+        int | None, typer.Option(min=1, help="Version of a snapshot; default the current one.")
+    ] = None,
+) -> None:
     """What is in the columns: counts, nulls, distinct values, warnings."""
     session = session_of(ctx)
     with session.client() as client:
-        found = client.profile(table)
+        found = client.profile(table, snapshot=snapshot)
     if session.show(found):
         return
     shown = found["columns"].items()
@@ -111,6 +138,13 @@ def _values(column: Mapping[str, Any]) -> str:
     return ", ".join(
         cell_text(entry.get("value") if isinstance(entry, Mapping) else entry) for entry in top[:4]
     )
+
+
+def _show_proposals(session: Session, found: list[dict[str, Any]]) -> None:
+    if session.show(found):
+        return
+    header = ["column", "kind", "role", "why", "cannot be accepted because"]
+    show_table(header, [_row(one, "column", "kind", "role", "reason", "fixed") for one in found])
 
 
 def _show_columns(found: Iterable[Mapping[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from rootstock_client.calls import (
     KeyCalls,
     LabelCalls,
     PredictCalls,
+    SnapshotCalls,
     TableCalls,
     TargetCalls,
 )
@@ -26,6 +27,7 @@ from rootstock_client.transport import RetryPolicy, Transport
 
 class Client(
     TableCalls,
+    SnapshotCalls,
     EncoderCalls,
     TargetCalls,
     LabelCalls,

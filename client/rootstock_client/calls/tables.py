@@ -37,7 +37,7 @@ class TableCalls(Calls):
         weight: Names = (),
         targets: Names = (),
         drop: Names = (),
-        split: str | None = None,
+        split: str | Mapping[str, Any] | None = None,
         evaluation_fraction: float | None = None,
         reading: Mapping[str, Any] | None = None,
         pretrain: bool = False,
@@ -49,7 +49,8 @@ class TableCalls(Calls):
             source: a CSV, TSV or Parquet file (streamed, never held in memory), or a data frame.
             columns: kinds and roles that are known; everything else is inferred.
             key, group, time, weight, targets, drop: columns by role, a shorter way to write `columns`.
-            split: `auto` (default) or `time`: how rows are kept apart for evaluation.
+            split: `auto` (default), `time`, `group`, `key` or `row`: how rows are kept apart for evaluation; or with a
+                fixed moment from which on rows evaluate: `{"by": "time", "cutoff": "2024-06-01"}`.
             evaluation_fraction: 0 to 0.5, by default 0.1.
             reading: what is known of the file: `delimiter`, `encoding`, `decimal`, `has_header`, `format`.
             pretrain: queue the pretraining as soon as the snapshot is ready, for `pretrain_max_seconds` (by default 600).
@@ -64,7 +65,7 @@ class TableCalls(Calls):
             {
                 "name": name,
                 "columns": json.dumps(overrides) if overrides else None,
-                "split": json.dumps({"by": split}) if split else None,
+                "split": split_field(split),
                 "evaluation_fraction": None
                 if evaluation_fraction is None
                 else repr(float(evaluation_fraction)),
@@ -75,7 +76,7 @@ class TableCalls(Calls):
                 else repr(float(pretrain_max_seconds)),
             }
         )
-        upload = _upload_of(name, source)
+        upload = upload_of(name, source)
         return started(
             self._transport.call("POST", "tables", fields=fields, upload=upload, makes_something=True)
         )
@@ -87,9 +88,11 @@ class TableCalls(Calls):
     def table(self, table: str) -> JsonObject:
         return self._get("tables", table)
 
-    def profile(self, table: str) -> JsonObject:
-        """Counts, nulls, distinct values, quantiles or top values, evidence and warnings of every column."""
-        return self._get("tables", table, "profile")
+    def profile(self, table: str, *, snapshot: int | None = None) -> JsonObject:
+        """Counts, nulls, distinct values, quantiles or top values, evidence and warnings of every column, and of the
+        split; of the current snapshot or another version."""
+        params = None if snapshot is None else {"snapshot": snapshot}
+        return json_object(self._transport.call("GET", "tables", table, "profile", params=params))
 
     def set_columns(self, table: str, columns: ColumnOverrides) -> JsonObject:
         """Change kinds and roles; the answer says which encoders and heads this makes stale."""
@@ -125,7 +128,14 @@ def overrides_of(columns: ColumnOverrides, roles: Mapping[str, Names]) -> dict[s
     return overrides
 
 
-def _upload_of(name: str, source: str | PathLike[str] | pl.DataFrame) -> Upload:
+def split_field(split: str | Mapping[str, Any] | None) -> str | None:
+    """The form field of a split that is said by its name, or with a cutoff."""
+    if not split:
+        return None
+    return json.dumps({"by": split} if isinstance(split, str) else dict(split))
+
+
+def upload_of(name: str, source: str | PathLike[str] | pl.DataFrame) -> Upload:
     """Opens the source anew for every attempt, so that a retry sends all of it."""
     if isinstance(source, pl.DataFrame):
         content = parquet_bytes(source)

@@ -1,0 +1,143 @@
+"""`rootstock snapshots`: new rows for a table, what changed with them, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from app.commands.column_words import overrides_from, split_from
+from app.commands.console import say, show_fields, show_table
+from app.commands.following import Wait, report_started, wait_for
+from app.commands.session import session_of
+from app.commands.tables import TableName
+
+Version = Annotated[int, typer.Argument(min=1, help="Version of a snapshot.")]
+
+MODES = ("replace", "append", "upsert")
+CONFLICTS = ("refuse", "keep", "update")
+
+snapshots = typer.Typer(
+    no_args_is_help=True, help="Add rows to a table; list, show and restore its snapshots."
+)
+
+
+@snapshots.command("add")
+def add(
+    ctx: typer.Context,
+    table: TableName,
+    file: Annotated[Path, typer.Argument(help="A CSV, TSV or Parquet file.", exists=True, dir_okay=False)],
+    mode: Annotated[str, typer.Option(help="replace all rows, append new ones, or upsert by key.")],
+    on_conflict: Annotated[
+        str | None,
+        typer.Option(
+            help="Of rows whose key is there: refuse (default of append), keep, update (of upsert)."
+        ),
+    ] = None,
+    accept_drift: Annotated[
+        bool, typer.Option("--accept-drift", help="Take rows that differ severely from the table.")
+    ] = False,
+    parent: Annotated[
+        int | None, typer.Option(min=1, help="Only if this snapshot version is still current.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=KIND|ROLE", help="Of a new column, or drop one: note=drop."),
+    ] = None,
+    cutoff: Annotated[
+        str | None, typer.Option(help="Another cutoff of a split by time, for the new rows.")
+    ] = None,
+    pretrain: Annotated[bool, typer.Option("--pretrain", help="Pretrain an encoder on the result.")] = False,
+    wait: Wait = False,
+) -> None:
+    """Upload rows for a table; they become its next snapshot."""
+    if mode not in MODES:
+        raise typer.BadParameter(f"--mode is one of {', '.join(MODES)}; received {mode!r}")
+    if on_conflict is not None and on_conflict not in CONFLICTS:
+        raise typer.BadParameter(f"--on-conflict is one of {', '.join(CONFLICTS)}; received {on_conflict!r}")
+    session = session_of(ctx)
+    with session.client() as client:
+        job = client.add_snapshot(
+            table,
+            file,
+            mode=cast(Any, mode),
+            on_conflict=cast(Any, on_conflict),
+            accept_drift=accept_drift,
+            parent=parent,
+            columns=overrides_from(column or ()),
+            split=split_from(None, cutoff),
+            pretrain=pretrain,
+        )
+        ended = report_started(session, client, job, f"{mode} {table}", wait=wait)
+        result = (ended.result or {}) if ended is not None else {}
+        if wait and result.get("job"):
+            wait_for(client, str(result["job"]), f"pretrain {table}")
+    if ended is not None and wait:
+        _report(table, result)
+
+
+@snapshots.command("list")
+def list_snapshots(ctx: typer.Context, table: TableName) -> None:
+    """Versions of the table's rows, newest first."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.snapshots(table)
+    if session.show(found):
+        return
+    header = ["version", "current", "mode", "from", "rows", "changes", "drift", "created"]
+    names = ("version", "is_current", "mode", "parent", "num_rows")
+    rows = [
+        [*(one[name] for name in names), _changes(one["changes"]), one["drift"], one["created_at"]]
+        for one in found
+    ]
+    show_table(header, rows)
+
+
+@snapshots.command("show")
+def show_one(ctx: typer.Context, table: TableName, version: Version) -> None:
+    """What changed with one version, and how its rows differ from those before."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.snapshot(table, version)
+    if session.show(found):
+        return
+    shown = {name: found[name] for name in ("version", "mode", "parent", "num_rows", "drift", "created_at")}
+    show_fields({**shown, "changes": _changes(found["changes"])})
+    _show_findings((found["drift_report"] or {}).get("findings") or [])
+
+
+@snapshots.command("restore")
+def restore(ctx: typer.Context, table: TableName, version: Version) -> None:
+    """Make the rows of an earlier version current again, as a new version."""
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.restore_snapshot(table, version)
+    if session.show(found):
+        return
+    say(f"{table}: snapshot {found['version']} holds the {found['num_rows']:,} rows of snapshot {version}")
+    for warning in found["warnings"]:
+        say(f"warning: {warning}", style="yellow")
+
+
+def _report(table: str, result: Mapping[str, Any]) -> None:
+    for warning in result.get("warnings") or ():
+        say(f"warning: {warning}", style="yellow")
+    _show_findings((result.get("drift") or {}).get("findings") or [])
+    for stale in result.get("stale") or ():
+        say(
+            f"encoder {stale['encoder']} is stale: {stale['reason']}; `rootstock pretrain {table}` makes a new one"
+        )
+    rows, changes = result.get("num_rows", 0), _changes(result.get("changes"))
+    say(f"{table}: snapshot {result.get('snapshot')} has {rows:,} rows ({changes})")
+
+
+def _changes(changes: dict[str, int] | None) -> str:
+    words = [f"{count:,} {name}" for name, count in (changes or {}).items() if count]
+    return ", ".join(words)
+
+
+def _show_findings(findings: list[dict[str, Any]]) -> None:
+    if findings:
+        show_table(["severity", "finding"], [[one["severity"], one["sentence"]] for one in findings])
