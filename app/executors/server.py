@@ -31,6 +31,8 @@ EXIT_BROKEN = 71
 # Imported before the first fork, not during it: a child starts in milliseconds instead of seconds.
 PRELOADED = (
     "lightgbm",
+    "sklearn.decomposition",
+    "sklearn.feature_extraction.text",
     "scipy.linalg",
     "scipy.optimize",
     "scipy.stats",

@@ -197,7 +197,11 @@ class Codec(BaseModel):
             if derivation.source not in frame.columns:
                 continue
             series = frame[derivation.source]
-            has_source = series.is_not_null().to_numpy()
+            has_source = (
+                series.is_not_null().to_numpy()
+                if series.null_count()
+                else np.ones(len(series), dtype=np.bool_)
+            )
             for part, values in zip(derivation.parts, derivation.apply(series), strict=True):
                 found[Origin(source=derivation.source, part=part.name)] = _PartValues(values, has_source)
         return found

@@ -22,10 +22,8 @@ _OFFSET = r"([+-])(\d\d):?(\d\d)$"
 _SHAPE = r"^\[?(?:\d{1,4}[-/. ]|[A-Z][a-z]{2,8} \d|\d{8}T)"
 _SAMPLE = 20_000  # distinct cells, evenly spaced
 _MOST_YEARS_AHEAD = 20
-_FIRST_YEAR, _LAST_YEAR = (
-    1000,
-    2999,
-)  # outside them a template has misread the cell: `24` is no year of four digits
+# Outside these a template has misread the cell: `24` is no year of four digits.
+_FIRST_YEAR, _LAST_YEAR = 1000, 2999
 
 
 class TextFormat(BaseModel):
@@ -97,23 +95,22 @@ def format_share(text: pl.Series, found: TextFormat) -> float:
 
 def parse_format(text: pl.Series, found: TextFormat) -> pl.Series:
     """`text` String [n] as Datetime[us] [n], in UTC where it names zones; null where it is not in the format."""
-    stripped = text.str.strip_chars()
-    if not found.has_zone:
-        return _in_century(_parse(stripped, found.template), found.last_year)
-    moments = _parse(stripped.str.replace(_ZONE, "${1}"), found.template)
-    cells = stripped.str.extract_groups(_OFFSET).struct
-    minutes = cells.field("2").cast(pl.Int64) * 60 + cells.field("3").cast(pl.Int64)
-    ahead = (cells.field("1") == "-").replace_strict({True: -1, False: 1}, return_dtype=pl.Int64) * minutes
-    moments = _in_century(moments, found.last_year)
-    return moments - (ahead.fill_null(0) * 60_000_000).cast(pl.Duration("us"))
+    stripped = pl.col("text").str.strip_chars()
+    if found.has_zone:
+        cells = stripped.str.extract_groups(_OFFSET).struct
+        minutes = cells.field("2").cast(pl.Int64) * 60 + cells.field("3").cast(pl.Int64)
+        ahead = pl.when(cells.field("1") == "-").then(-minutes).otherwise(minutes).fill_null(0)
+        local = _moments_of(stripped.str.replace(_ZONE, "${1}"), found.template)
+        moments = _in_century(local, found.last_year) - (ahead * 60_000_000).cast(pl.Duration("us"))
+    else:
+        moments = _in_century(_moments_of(stripped, found.template), found.last_year)
+    return text.to_frame("text").select_seq(moments).to_series()
 
 
-def _in_century(moments: pl.Series, last_year: int | None) -> pl.Series:
+def _in_century(moments: pl.Expr, last_year: int | None) -> pl.Expr:
     if last_year is None:
         return moments
-    is_later = (moments.dt.year() > last_year).fill_null(value=False)
-    earlier = moments.dt.offset_by("-100y")
-    return pl.select(pl.when(is_later).then(earlier).otherwise(moments).alias(moments.name)).to_series()
+    return pl.when(moments.dt.year() > last_year).then(moments.dt.offset_by("-100y")).otherwise(moments)
 
 
 def _num_plausible(moments: pl.Series) -> int:
@@ -136,6 +133,11 @@ def parse_moments(text: pl.Series) -> pl.Series | None:
 
 
 def _parse(text: pl.Series, template: str) -> pl.Series:
+    return text.to_frame("text").select_seq(_moments_of(pl.col("text"), template)).to_series()
+
+
+def _moments_of(text: pl.Expr, template: str) -> pl.Expr:
+    """One expression: a single row pays for one query of polars, not for one per step."""
     if "%H" in template:
         return text.str.to_datetime(template, time_unit="us", strict=False)
     return text.str.to_date(template, strict=False).cast(pl.Datetime("us"))

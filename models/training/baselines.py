@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -198,6 +197,8 @@ class BoostedBaseline:
         parameters, num_rounds = boosting_parameters(
             self._problem.task, len(rows), num_classes, seed=self._seed, num_threads=self._num_threads
         )
+        import lightgbm  # takes a second to import, of which the API process has no use
+
         dataset = lightgbm.Dataset(
             self._columns.values[rows],
             labels,

@@ -36,9 +36,11 @@ class PostalCodeDerivation(BaseDerivation):
 
     def apply(self, series: pl.Series) -> list[pl.Series]:
         if self.num_digits is not None:
-            whole = cast_or_null(cast_or_null(series, pl.Int64()), pl.String()).str.zfill(self.num_digits)
+            codes = cast_or_null(series, pl.Int64())
+            whole = pl.col("code").cast(pl.String).str.zfill(self.num_digits)
         else:
-            text = cast_or_null(series, pl.String())
-            whole = text.str.replace_all(_MARKS, "").str.to_uppercase()
-            whole = whole.replace("", None)
-        return [*(whole.str.head(length) for length in _PREFIXES), whole]
+            codes = cast_or_null(series, pl.String())
+            bare = pl.col("code").str.replace_all(_MARKS, "").str.to_uppercase()
+            whole = pl.when(bare.str.len_bytes() > 0).then(bare)
+        prefixes = (whole.str.head(length).alias(f"prefix_{length}") for length in _PREFIXES)
+        return codes.to_frame("code").select_seq(*prefixes, whole.alias("code")).get_columns()

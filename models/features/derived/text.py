@@ -50,6 +50,8 @@ class TextDerivation(BaseDerivation):
         num_bytes = len(base64.b64decode(self.components, validate=True))
         if num_bytes != 2 * self.num_topics * self.num_buckets:
             raise ValueError(f"components have {num_bytes} bytes, not those of {self.num_topics} topics.")
+        if self.num_topics:
+            _ = self._vectorizer  # slow to import: when an encoder is loaded rather than at its first row
         return self
 
     @classmethod
@@ -82,23 +84,28 @@ class TextDerivation(BaseDerivation):
 
     def apply(self, series: pl.Series) -> list[pl.Series]:
         texts = cast_or_null(series, pl.String())
-        length = texts.str.len_chars().cast(pl.Float64)
-        words = texts.str.count_matches(r"\S+").cast(pl.Float64)
-        digits = texts.str.count_matches(r"\d").cast(pl.Float64) / length.clip(1.0)
-        topics = self._topics(texts)
-        return [length, words, digits, *(pl.Series(topics[:, topic]) for topic in range(self.num_topics))]
+        text = pl.col("text")
+        length = text.str.len_chars().cast(pl.Float64)
+        numbers = texts.to_frame("text").select_seq(
+            length.alias("length"),
+            text.str.count_matches(r"\S+").cast(pl.Float64).alias("words"),
+            (text.str.count_matches(r"\d").cast(pl.Float64) / length.clip(1.0)).alias("digits"),
+        )
+        topics = self._topics(texts.to_list())
+        return [*numbers.get_columns(), *(pl.Series(topics[:, topic]) for topic in range(self.num_topics))]
 
-    def _topics(self, texts: pl.Series) -> npt.NDArray[np.float64]:
+    def _topics(self, texts: list[str | None]) -> npt.NDArray[np.float64]:
         """Topics float64 [n, T], NaN where there is no text; a row's sum runs over its own n-grams, in their order."""
         found = np.full((len(texts), self.num_topics), np.nan)
         if not self.num_topics:
             return found
-        cut = texts.str.head(MAX_CHARS)
         for start in range(0, len(texts), _CHUNK_ROWS):
-            chunk = cut[start : start + _CHUNK_ROWS]
-            hashed = self._vectorizer.transform(chunk.fill_null("").to_list())
-            rows = slice(start, start + len(chunk))
-            found[rows] = np.where(chunk.is_null().to_numpy()[:, None], np.nan, hashed @ self._transposed)
+            chunk = texts[start : start + _CHUNK_ROWS]
+            hashed = self._vectorizer.transform([(text or "")[:MAX_CHARS] for text in chunk])
+            is_missing = np.array([text is None for text in chunk])
+            found[start : start + len(chunk)] = np.where(
+                is_missing[:, None], np.nan, hashed @ self._transposed
+            )
         return found
 
     @cached_property
