@@ -22,7 +22,6 @@ from app.commands.refit import refit
 from app.commands.register import register
 from app.commands.serve import serve
 from app.commands.snapshots import snapshots
-from app.commands.snapshots import snapshots
 from app.commands.tables import columns, profile, tables
 from app.commands.targets import target, targets
 from app.commands.worker import worker
@@ -48,7 +47,6 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
 GROUPS: dict[str, dict[str, typer.Typer]] = {
     LOOK: {
         "tables": tables,
-        "snapshots": snapshots,
         "snapshots": snapshots,
         "targets": targets,
         "labels": labels,

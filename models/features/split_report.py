@@ -13,7 +13,7 @@ from models.features.time_split import instants_of
 
 JsonObject = dict[str, Any]
 
-_GROWN = 2.0  # times the share that was asked for
+_GROWN, _LARGE = 1.25, 0.25  # times the share that was asked for, and a share that costs training rows
 _MIN_ROWS = 200  # below it shares are far off by chance
 
 
@@ -71,7 +71,7 @@ def _warnings(report: JsonObject, rule: SplitRule, num_rows: int) -> list[str]:
             "be too good. A split by group keeps them together."
         )
     share = report["sides"][EVALUATION]["share"]
-    if rule.by == "time" and num_rows >= _MIN_ROWS and share > max(_GROWN * rule.evaluation_fraction, 0.2):
+    if rule.by == "time" and num_rows >= _MIN_ROWS and share > max(_GROWN * rule.evaluation_fraction, _LARGE):
         warnings.append(
             f"{share:.0%} of the rows are at or after the cutoff of the split and evaluate; they grow with every snapshot. "
             "To train on them, send the next snapshot with a later cutoff, which counts for new rows, or register the "
