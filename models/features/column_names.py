@@ -8,6 +8,10 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IDENTIFIERS = frozenset({"id", "ids", "uuid", "guid", "key", "nbr", "identifier", "rowid", "rownum"})
 _CODES = frozenset({"id", "code", "cd"})
 _POSTAL = frozenset({"zip", "zipcode", "postal", "postcode", "postalcode", "plz"})
+_MOMENTS = frozenset(
+    {"date", "datetime", "day", "time", "timestamp", "ts", "at", "created", "updated", "epoch", "unix"}
+)
+_BIRTHS = frozenset({"birth", "birthday", "birthdate", "dob", "born"})
 _WEIGHTS = frozenset({"weight", "weights", "wgt", "fnlwgt"})
 
 
@@ -34,3 +38,12 @@ def names_postal_code(name: str) -> bool:
 def names_weight(name: str) -> bool:
     words = words_of(name)
     return bool(words) and words[-1] in _WEIGHTS
+
+
+def names_moment(name: str) -> bool:
+    """`signup_date`, `created_at`: a point in time."""
+    return any(word in _MOMENTS for word in words_of(name))
+
+
+def names_birth(name: str) -> bool:
+    return any(word in _BIRTHS for word in words_of(name))

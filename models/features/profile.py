@@ -1,7 +1,8 @@
 """What a table holds, column by column, with warnings and proposals: counts first, and the values a reader needs.
 
 The profile is shown to those who may read the table. Most frequent values are listed for columns with few
-distinct ones only: never for keys, identifiers and free text.
+distinct ones only, and only if at least two rows have them: never for keys, identifiers and free text. Ends and
+quantiles of numbers and dates are values of single rows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.features.column_names import names_weight
+from models.features.codec_fitting import CodecConfig
+from models.features.proposals import find_proposals
 from models.features.schema import (
     RESERVED_COLUMNS,
     SPLIT_COLUMN,
@@ -29,6 +31,9 @@ _TOP_VALUES = 10
 _MAX_VALUE_CHARS = 80
 _MOSTLY_NULL = 0.9
 _NEAR_UNIQUE = 0.95
+MIN_COUNT = CodecConfig().min_count
+"""Values of fewer rows are listed nowhere: what an encoder does not keep of a person, a profile does not show either."""
+
 _UNLISTED = frozenset({ColumnKind.IDENTIFIER, ColumnKind.TEXT, ColumnKind.IP_ADDRESS})
 
 
@@ -42,7 +47,7 @@ def profile_table(frame: pl.DataFrame, schema: TableSchema) -> JsonObject:
         "num_rows": frame.height,
         "columns": columns,
         "warnings": _table_warnings(frame.height, duplicates, splits, schema),
-        "proposals": _proposals(frame, schema, columns),
+        "proposals": find_proposals(frame, schema, columns),
         "duplicates": duplicates,
         "splits": splits,
     }
@@ -85,6 +90,7 @@ def _statistics(values: pl.Series, schema: ColumnSchema) -> JsonObject:
     # Equal counts in order of value: the same profile from the same rows.
     top = (
         values.value_counts(name="count")
+        .filter(pl.col("count") >= MIN_COUNT)
         .sort(["count", values.name], descending=[True, False])
         .head(_TOP_VALUES)
     )
@@ -159,32 +165,6 @@ def _table_warnings(num_rows: int, duplicates: int, splits: dict[str, int], sche
         kinds = sorted({column.kind.value for column in schema.with_role(Role.FEATURE)})
         warnings.append(f"No feature column has a kind the encoder uses today (found: {', '.join(kinds)}).")
     return warnings
-
-
-def _proposals(frame: pl.DataFrame, schema: TableSchema, columns: JsonObject) -> list[JsonObject]:
-    """Roles the caller may want to give: [{"column", "role", "reason"}]."""
-    proposals: list[JsonObject] = []
-    has_key = bool(schema.with_role(Role.KEY))
-    for column in schema.with_role(Role.FEATURE):
-        entry = columns[column.name]
-        is_complete = entry["nulls"] == 0
-        if column.kind is ColumnKind.IDENTIFIER and column.storage_type in ("integer", "string"):
-            if is_complete and entry["distinct"] == frame.height and not has_key:
-                proposals.append(_proposal(column, Role.KEY, "every row has its own value"))
-            elif entry["distinct"] < entry["count"] and not schema.with_role(Role.GROUP):
-                reason = "an identifier that repeats: its rows belong together, on one side of the split"
-                proposals.append(_proposal(column, Role.GROUP, reason))
-            else:
-                proposals.append(_proposal(column, Role.DROP, "an identifier says nothing about other rows"))
-        elif column.kind is ColumnKind.CONSTANT:
-            proposals.append(_proposal(column, Role.DROP, "one value throughout"))
-        elif column.kind is ColumnKind.CONTINUOUS and names_weight(column.name):
-            proposals.append(_proposal(column, Role.WEIGHT, "named like a weight"))
-    return proposals
-
-
-def _proposal(column: ColumnSchema, role: Role, reason: str) -> JsonObject:
-    return {"column": column.name, "role": role.value, "reason": reason}
 
 
 def _num_duplicates(frame: pl.DataFrame, schema: TableSchema) -> int:
