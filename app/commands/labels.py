@@ -111,7 +111,9 @@ def compare(
     table: TableName,
     target: TargetName,
     version: SetVersion,
-    with_version: Annotated[int, typer.Option("--with", min=1, help="The version before.")],
+    with_version: Annotated[
+        int | None, typer.Option("--with", min=1, help="Another version; default: the one before.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Changed labels to list.")] = MAX_SHOWN_CHANGES,
 ) -> None:
     """Labels that were added, withdrawn or changed from one version to another."""
@@ -123,7 +125,7 @@ def compare(
         return
     num_changes = found["added"] + found["withdrawn"] + found["changed"]
     say(
-        f"version {version} against {with_version}: {found['added']:,} added, {found['withdrawn']:,} withdrawn, "
+        f"version {version} against {found['with_label_set']}: {found['added']:,} added, {found['withdrawn']:,} withdrawn, "
         f"{found['changed']:,} changed, {found['details_changed']:,} with another time or weight, "
         f"{found['unchanged']:,} as they were"
     )

@@ -79,7 +79,15 @@ def compare_label_sets(
     table: TableName,
     target: TargetName,
     version: Version,
-    other: Annotated[int, Query(alias="with", ge=1, le=2**31 - 1, description="The version before.")],
+    other: Annotated[
+        int | None,
+        Query(
+            alias="with",
+            ge=1,
+            le=2**31 - 1,
+            description="By default the version before; nothing before the first.",
+        ),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 1_000,
     cursor: Cursor = None,
 ) -> LabelSetComparison:

@@ -169,7 +169,7 @@ class LabelSetComparison(AnswerBody):
     """What is different in `label_set` from what it was in `with_label_set`."""
 
     label_set: int
-    with_label_set: int
+    with_label_set: int = Field(description="0: before the first.")
     added: int
     withdrawn: int
     changed: int = Field(description="Labels with another value.")

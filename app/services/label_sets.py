@@ -59,18 +59,21 @@ class LabelSetService:
         table: str,
         target: str,
         version: int,
-        other: int,
+        other: int | None,
         limit: int,
         cursor: str | None,
     ) -> LabelSetComparison:
-        """What is different in `version` from `other`; changed labels page by page.
+        """What is different in `version` from `other` (by default the one before it; no labels before the first);
+        changed labels page by page.
 
         Raises: NotFound `label_set_not_found`; InvalidCursor.
         """
+        if other is None:
+            other = self._version_before(principal, table, target, version)
         listing = f"compare:{table}:{target}:{version}:{other}"
         start = 0 if cursor is None else int(decode_cursor(listing, cursor)[0])
         row, labels = self._labels(principal, table, target, version)
-        _, before = self._labels(principal, table, target, other)
+        before = self._labels(principal, table, target, other)[1] if other else empty_labels()
         found = compare(labels, before)
         page = found.changes.slice(max(start, 0), limit)
         is_last = start + limit >= len(found.changes)
@@ -146,6 +149,14 @@ class LabelSetService:
             )
         remove_unreferenced(self._database, self._store, principal.workspace_id, released)
         return LabelSetDeleted(target=row.name, version=version)
+
+    def _version_before(self, principal: Principal, table: str, target: str, version: int) -> int:
+        """0 where there is none."""
+        with self._database.reading() as uow:
+            _, row = target_of(uow, principal, table, target)
+            uow.label_sets.by_version(row.id, version)
+            earlier = [one.version for one in uow.label_sets.list(row.id) if one.version < version]
+        return max(earlier, default=0)
 
     def _labels(
         self, principal: Principal, table: str, target: str, version: int

@@ -101,13 +101,13 @@ class CostRule(_Rule):
         num_rows = len(self.costs)
         if any(len(row) != num_rows for row in self.costs):
             raise PydanticCustomError(
-                "costs_not_square",
+                "invalid_costs",
                 "costs has one row per true class and one column per decided class, in the order of the target's "
                 "classes; received {rows} rows, not all of {rows} columns",
                 {"rows": num_rows},
             )
         if self.classes is not None and len(self.classes) != num_rows:
-            raise PydanticCustomError("costs_not_square", "classes names the rows of costs; leave it out", {})
+            raise PydanticCustomError("invalid_costs", "classes names the rows of costs; leave it out", {})
         return self
 
     def bind(self, classes: Sequence[JsonScalar], scores: ScoreQuantiles | None) -> Decision:

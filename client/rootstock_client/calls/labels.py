@@ -135,11 +135,20 @@ class LabelCalls(Calls):
         return self._get("tables", table, "targets", target, "label-sets", version)
 
     def compare_label_sets(
-        self, table: str, target: str, version: int, with_version: int, *, limit: int | None = None
+        self,
+        table: str,
+        target: str,
+        version: int,
+        with_version: int | None = None,
+        *,
+        limit: int | None = None,
     ) -> JsonObject:
-        """What became of the labels of `with_version` in `version`; `limit` bounds the list of `labels`."""
+        """What became of the labels of `with_version` (by default the one before) in `version`; `limit` bounds the list
+        of `labels`."""
         segments = ("tables", table, "targets", target, "label-sets", version, "compare")
-        params: dict[str, str | int] = {"with": with_version, "limit": min(limit or 1_000, 1_000)}
+        params: dict[str, str | int] = {"limit": min(limit or 1_000, 1_000)}
+        if with_version is not None:
+            params["with"] = with_version
         found: JsonObject | None = None
         while True:
             page = json_object(self._transport.call("GET", *segments, params=params))

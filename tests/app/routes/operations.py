@@ -22,6 +22,7 @@ BODIES: dict[str, Any] = {
     "ColumnsPatch": {"columns": {"age": {"kind": "categorical"}}},
     "EncoderRequest": {},
     "TargetRequest": {"name": "another"},
+    "DecisionRequest": {"rule": "threshold", "threshold": 0.5},
     "LabelsRequest": {"labels": [{"key": "p1", "value": "x"}]},
     "HeadRequest": {},
     "FineTuneRequest": {"targets": "*"},
@@ -62,7 +63,7 @@ def operations() -> Iterator[Operation]:
             content = operation.get("requestBody", {}).get("content", {})
             body = None
             if "application/json" in content and "multipart/form-data" not in content:
-                body = BODIES[content["application/json"]["schema"]["$ref"].rpartition("/")[2]]
+                body = BODIES.get(content["application/json"]["schema"]["$ref"].rpartition("/")[2], {})
             yield Operation(
                 method.upper(),
                 template.format(**VALUES),

@@ -136,8 +136,8 @@ def test__posts_and_undo__at_once__every_request_counts(people: Service, target:
     answers: list[httpx.Response] = []
 
     def send(number: int) -> None:
-        for row in range(5):
-            answers.append(post(people, target, {f"p{10 + 5 * number + row}": "ab"[row % 2]}))
+        first = 10 + 5 * number
+        answers.extend(post(people, target, {f"p{row}": "ab"[row % 2]}) for row in range(first, first + 5))
 
     def undo() -> None:
         answers.extend(restore(people, target, 1) for _ in range(5))

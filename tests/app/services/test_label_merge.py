@@ -91,7 +91,7 @@ def test__compare__with_itself__finds_nothing(labels: pl.DataFrame) -> None:
 @given(LABELS, LABELS)
 def test__compare__applied__gives_the_other_version(before: pl.DataFrame, after: pl.DataFrame) -> None:
     changes = compare(after, before).changes
-    values = {key: value for key, value in before.select("key", "value").rows()}
+    values = dict(before.select("key", "value").rows())
     for key, _, value in changes.rows():
         if value is None:
             del values[key]
