@@ -23,6 +23,8 @@ class Liveness(BaseModel):
 
 class Readiness(BaseModel):
     status: Literal["ready"] = "ready"
+    warnings: list[str] = []
+    """What does not work although requests are served, such as kinds of jobs that no worker takes."""
 
 
 @public_router.get("/livez")
@@ -37,7 +39,7 @@ def get_readiness(parts: Parts) -> Readiness:
     parts.database.check_schema()
     if not parts.catalog.is_fresh:
         raise Unavailable("The catalog has not been current for too long.", code="catalog_stale")
-    return Readiness()
+    return Readiness(warnings=parts.jobs.warnings())
 
 
 @router.get("/metrics", response_class=Response, responses=problems())

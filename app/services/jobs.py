@@ -106,6 +106,10 @@ class JobService:
             kinds_without_worker=sorted(set(self._kinds) - taken),
         )
 
+    def warnings(self) -> list[str]:
+        """Kinds of jobs that no worker takes at present, in words."""
+        return [f"no worker takes {kind} jobs" for kind in self.workers().kinds_without_worker]
+
     def events(self, principal: Principal, job_id: str, after: int, limit: int) -> EventList:
         """Events with a sequence above `after`, in order. Raises: NotFound `job_not_found`."""
         with self._database.reading() as uow:
