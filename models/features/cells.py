@@ -15,6 +15,7 @@ Converter = Callable[[object], object]
 
 _INTEGER = re.compile(INTEGER_LITERAL, re.ASCII)
 _FLOAT = re.compile(FLOAT_LITERAL, re.ASCII)
+_DIGITS = re.compile(r"^\d{1,18}$", re.ASCII)
 _NULLS = frozenset(NULL_SPELLINGS)
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -68,6 +69,12 @@ def to_float(value: object) -> float | None:
 def to_boolean_number(value: object) -> int | float | None:
     """For numeric columns of kind boolean."""
     return int(value) if isinstance(value, bool) else to_number(value)
+
+
+def to_postal_number(value: object) -> int | float | None:
+    """For integer columns of kind postal code: the digits of a code, whose leading zeros the column lost."""
+    text = value.strip() if isinstance(value, str) else ""
+    return _in_range(int(text)) if _DIGITS.match(text) else to_number(value)
 
 
 def to_boolean(value: object) -> bool | None:
@@ -143,6 +150,7 @@ CONVERTERS: Mapping[str, Converter] = {
     "integer": to_number,
     "float": to_float,
     "boolean_number": to_boolean_number,
+    "postal_number": to_postal_number,
     "boolean": to_boolean,
     "date": to_date,
     "datetime": to_datetime,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from models.errors import SchemaError
+from models.features.kind_checks import kind_fault
 from models.features.numeric_kinds import numeric_kind
 from models.features.schema import (
     RESERVED_COLUMNS,
@@ -126,17 +127,7 @@ def _column(column: pl.Series, override: ColumnOverride) -> ColumnSchema:
 
 def check_kind(column: pl.Series, storage: StorageType, kind: ColumnKind) -> None:
     """Whether the stored values can be read as `kind`. Raises: SchemaError incompatible_kind."""
-    fault: str | None = None
-    if kind is ColumnKind.CONTINUOUS and storage not in ("integer", "float", "boolean"):
-        fault = f"is stored as {storage}, since not every cell is a number"
-    elif kind is ColumnKind.BOOLEAN and column.drop_nulls().n_unique() > 2:
-        fault = f"has {column.drop_nulls().n_unique():,} distinct values; a boolean has two"
-    elif kind is ColumnKind.DATETIME and storage in ("float", "boolean"):
-        fault = f"is stored as {storage}, which holds no time"
-    elif kind in (ColumnKind.TEXT, ColumnKind.IP_ADDRESS) and storage != "string":
-        fault = f"is stored as {storage}, not as text"
-    elif kind is ColumnKind.POSTAL_CODE and storage not in ("string", "integer"):
-        fault = f"is stored as {storage}, not as text or integer"
+    fault = kind_fault(column, storage, kind)
     if fault is not None:
         raise SchemaError(
             f"Column {column.name!r} cannot be {kind.value}: it {fault}.",

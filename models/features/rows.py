@@ -8,6 +8,9 @@ Rules per stored type (null, an omitted column and a blank text are missing ever
   makes that column Float64 in this frame.
 - boolean: booleans, 0 and 1, "true"/"false" in any case.
 - date, datetime: ISO 8601 text; a zone is converted to UTC.
+
+Dates, times and addresses in columns stored as text are sent as the table writes them; what the encoder's codec cannot
+read is counted as unseen. Whole numbers of kind postal_code may come as text with their leading zeros (`"01234"`).
 """
 
 from __future__ import annotations
@@ -177,6 +180,8 @@ def _plan(column: ColumnSchema) -> _ColumnPlan:
     convert = CONVERTERS[column.storage_type]
     if column.storage_type in ("integer", "float") and column.kind is ColumnKind.BOOLEAN:
         convert = CONVERTERS["boolean_number"]
+    if column.storage_type == "integer" and column.kind is ColumnKind.POSTAL_CODE:
+        convert = CONVERTERS["postal_number"]
     return _ColumnPlan(
         name=column.name,
         storage=column.storage_type,

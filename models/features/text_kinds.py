@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import polars as pl
 
 from models.features.column_names import names_identifier, names_postal_code
+from models.features.derived.ip_address import is_address
 from models.features.moments import moment_share
 from models.features.schema import ColumnKind
 
@@ -52,11 +51,4 @@ def _share(sample: pl.Series, pattern: str) -> float:
 
 
 def _ip_share(sample: pl.Series) -> float:
-    num_valid = 0
-    for cell in sample:
-        try:
-            ipaddress.ip_address(cell.strip())
-        except ValueError:
-            continue
-        num_valid += 1
-    return num_valid / len(sample)
+    return sum(map(is_address, sample.to_list())) / len(sample)

@@ -35,17 +35,28 @@ class IpAddressDerivation(BaseDerivation):
         return map_distinct(cast_or_null(series, pl.String()), _describe, len(_PARTS))
 
 
+def is_address(text: str) -> bool:
+    """Whether the text is an address, blanks around it aside."""
+    return _parse(text) is not None
+
+
 def _describe(text: str) -> tuple[str | None, ...]:
-    try:
-        address = ipaddress.ip_address(text.strip())
-    except ValueError:
+    address = _parse(text)
+    if address is None:
         return _NOTHING
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     bits, number = address.max_prefixlen, int(address)
     kind = ipaddress.IPv4Address if address.version == 4 else ipaddress.IPv6Address
     networks = (f"{kind(number >> (bits - n) << (bits - n))}/{n}" for n in _BLOCKS[address.version])
     return (str(address.version), _scope(address), *networks)
+
+
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def _scope(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:

@@ -105,7 +105,7 @@ def test__rows_to_frame__names__follow_the_rule_for_extra_columns() -> None:
 
 def test__rows_to_frame__missing__counts_encoded_columns_only() -> None:
     result = rows_to_frame([{"text": None, "int": 1}, {"float": 1.0, "int": ""}], _SCHEMA, extra="refuse")
-    assert result.missing == {"text": 2, "int": 1, "code": 2, "float": 1, "bool": 2, "flag": 2}
+    assert result.missing == {"text": 2, "int": 1, "code": 2, "float": 1, "bool": 2, "flag": 2, "day": 2, "time": 2}
 
 
 def test__rows_to_frame__no_rows__gives_an_empty_frame_of_the_types() -> None:
@@ -149,8 +149,16 @@ def test__rows_plan__schema_without_features__gives_rows_without_columns() -> No
 
 def test__rows_to_frame__kinds__are_all_stored_features() -> None:
     schema = TableSchema(
-        columns=(_column("note", ColumnKind.TEXT, "string"), _column("x", "continuous", "float"))
+        columns=(_column("note", ColumnKind.IDENTIFIER, "string"), _column("x", "continuous", "float"))
     )
     result = rows_to_frame([{}], schema, extra="refuse")
     assert result.frame.columns == ["note", "x"]
     assert result.missing == {"x": 1}
+
+
+def test__rows_to_frame__postal_code_stored_as_number__takes_text_with_leading_zeros() -> None:
+    schema = TableSchema(columns=(_column("zip", ColumnKind.POSTAL_CODE, "integer"),))
+    frame = rows_to_frame([{"zip": "01234"}, {"zip": 94110}, {"zip": " "}], schema).frame
+    assert frame["zip"].to_list() == [1234, 94110, None]
+    with pytest.raises(RowError, match="takes numbers"):
+        rows_to_frame([{"zip": "K1A 0B1"}], schema)
