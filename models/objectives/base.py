@@ -45,9 +45,12 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def column_report(
-        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int
+        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int, max_tokens: int | None = None
     ) -> dict[str, dict[str, Any]]:
-        """What it learned about each column, by name, measured on held-out rows; JSON without NaN."""
+        """What it learned about each column, by name, measured on held-out rows; JSON without NaN.
+
+        About `max_tokens` may go through the encoder for it, where that is given.
+        """
 
 
 class ObjectiveBuilder(Protocol):

@@ -153,11 +153,11 @@ class MaskedColumns(Objective):
         return [torch.cat([part[i] for part in parts]) for i in range(len(hidden))]
 
     def column_report(
-        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int
+        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int, max_tokens: int | None = None
     ) -> dict[str, dict[str, Any]]:
         """How well the other columns predict each; nothing is drawn."""
         del seed
-        return column_predictability(partial(self.guess, encoder), codec, codes)
+        return column_predictability(partial(self.guess, encoder), codec, codes, max_tokens=max_tokens)
 
     def _losses(
         self,

@@ -22,19 +22,25 @@ Guess = Callable[[Codes, Sequence[int]], list[torch.Tensor]]
 MAX_ROWS = 1_000
 MIN_ROWS = 100
 MAX_PASSES = 64
+MIN_PASSES = 8  # where time is short: an eighth of the context
 MAX_TOKENS = 4_000_000  # through the encoder, over all passes: seconds
 
 
 @torch.no_grad()
-def column_predictability(guess: Guess, codec: Codec, held_out: Codes) -> dict[str, dict[str, Any]]:
+def column_predictability(
+    guess: Guess, codec: Codec, held_out: Codes, *, max_tokens: int | None = None
+) -> dict[str, dict[str, Any]]:
     """Per codec column, measures on held-out rows when it is hidden, with its source; JSON-serialisable.
 
     `log_loss` and `marginal_log_loss` in nats, the marginal being that of the training rows; `explained` is the share
     of the marginal's loss that the other columns take away. Categorical columns add `accuracy` and
     `marginal_accuracy`; continuous ones `r2`, of the expected bin, so on the scale of quantiles.
     """
-    num_passes = min(len(codec.sources), MAX_PASSES)
-    num_rows = max(MIN_ROWS, min(MAX_ROWS, MAX_TOKENS // (num_passes * (len(codec.columns) + 1))))
+    budget = MAX_TOKENS if max_tokens is None else min(max_tokens, MAX_TOKENS)
+    tokens_per_row = len(codec.columns) + 1
+    affordable = max(MIN_PASSES, budget // (MIN_ROWS * tokens_per_row))
+    num_passes = min(len(codec.sources), MAX_PASSES, affordable)
+    num_rows = max(MIN_ROWS, min(MAX_ROWS, budget // (num_passes * tokens_per_row)))
     codes = held_out.select_rows(slice(0, num_rows))
     local = codes.local()
     measures: dict[int, dict[str, Any]] = {}

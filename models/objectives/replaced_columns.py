@@ -85,9 +85,13 @@ class ReplacedColumns(Objective):
 
     @torch.no_grad()
     def column_report(
-        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int
+        self, encoder: Encoder, codec: Codec, codes: Codes, *, seed: int, max_tokens: int | None = None
     ) -> dict[str, dict[str, Any]]:
-        """Per column the area under the ROC curve of its detector; None where no cell, or every cell, was replaced."""
+        """Per column the area under the ROC curve of its detector; None where no cell, or every cell, was replaced.
+
+        One pass, as a held-out loss takes.
+        """
+        del max_tokens
         logits, is_replaced = self._detect(encoder, codes, seed)
         return {
             column.name: {
@@ -157,6 +161,7 @@ def _auc(scores: torch.Tensor, positive: torch.Tensor) -> float | None:
     num_negative = len(positive) - num_positive
     if num_positive == 0 or num_negative == 0:
         return None
+    scores = scores.contiguous()
     ordered = scores.sort().values
     low = torch.searchsorted(ordered, scores, side="left")
     high = torch.searchsorted(ordered, scores, side="right")

@@ -28,9 +28,12 @@ from models.objectives import ObjectiveConfig, check_objectives
 from models.progress import Progress, ShouldStop
 from models.training.checkpoint import Checkpoint, CheckpointStore
 from models.training.pretraining_plan import (
+    NUM_EVALUATIONS,
     PATIENCE,
+    REPORT_SHARE,
     PretrainingData,
     choose_batch_rows,
+    choose_num_evaluations,
     choose_num_steps,
     is_evaluation_step,
     split_held_out,
@@ -130,19 +133,21 @@ def pretrain(
     fingerprint = _fingerprint(codec, codes, architecture, objectives, seed, max_seconds, num_steps)
     session = _Session(new_run(), fingerprint, clock, checkpoint_dir, checkpoint_every_s)
     if not session.resume():
-        steps = num_steps
-        if steps is None:
-            step_s = _fastest_probe(new_run, max_seconds, should_stop)
-            available = STEPS_SHARE * max_seconds - clock.elapsed_s
-            steps = choose_num_steps(len(data.codes), batch_rows, step_s=step_s, max_seconds=available)
-        session.begin(steps)
+        step_s = _fastest_probe(new_run, max_seconds, should_stop) if num_steps is None else 0.0
+        session.begin()
+        if num_steps is not None:
+            session.num_steps = num_steps
+        else:
+            session.plan(step_s, max_seconds, STEPS_SHARE * max_seconds - clock.elapsed_s)
     session.train(math.inf if num_steps is not None else OVERTIME * max_seconds, progress, should_stop)
     progress(session.num_steps, session.num_steps, "measuring how columns predict each other")
     run = session.run
     run.restore_best()
     run.module.eval()
     report = (
-        session.report(data, device) | {"codec": sizes.model_dump(mode="json")} | run.column_report(codec)
+        session.report(data, device)
+        | {"codec": sizes.model_dump(mode="json")}
+        | run.column_report(codec, max_tokens=session.max_report_tokens)
     )
     return EncoderBundle(
         codec=codec,
@@ -168,6 +173,8 @@ class _Session:
     ) -> None:
         self.run = run
         self.num_steps = 0
+        self.num_evaluations = NUM_EVALUATIONS
+        self.max_report_tokens: int | None = None
         self.stopped_by = "steps"
         self.warnings: list[str] = []
         self._fingerprint = fingerprint
@@ -176,6 +183,7 @@ class _Session:
         self._every_s = checkpoint_every_s
         self._num_resumes = 0
         self._step_seconds = 0.0
+        self._evaluation_s = 0.0
 
     def resume(self) -> bool:
         """Load the latest checkpoint of this very run; False when there is none."""
@@ -188,7 +196,8 @@ class _Session:
         state = checkpoint.state
         # As many threads as it began with, if there are that many here: the bits depend on it.
         torch.set_num_threads(min(state["environment"]["num_threads"], torch.get_num_threads()))
-        self.num_steps = state["num_steps"]
+        self.num_steps, self.num_evaluations = state["num_steps"], state["num_evaluations"]
+        self.max_report_tokens = state["max_report_tokens"]
         self.warnings = [*state["warnings"], *self.warnings]
         self._num_resumes = state["num_resumes"] + 1
         self._clock.before_s = state["elapsed_s"]
@@ -200,10 +209,22 @@ class _Session:
                 )
         return True
 
-    def begin(self, num_steps: int) -> None:
-        """Fix the number of steps and measure the loss of untrained weights."""
-        self.num_steps = num_steps
+    def begin(self) -> None:
+        """Measure the loss of untrained weights, and how long that takes."""
+        started = time.monotonic()
         self.run.evaluate()
+        self._evaluation_s = time.monotonic() - started
+
+    def plan(self, step_s: float, max_seconds: float, available_s: float) -> None:
+        """Fix the number of steps, of looks at held-out rows and of tokens for the report, from measured seconds."""
+        run, data = self.run, self.run.data
+        self.num_evaluations = choose_num_evaluations(self._evaluation_s, available_s)
+        for_steps = available_s - self.num_evaluations * self._evaluation_s
+        self.num_steps = choose_num_steps(
+            len(data.codes), run.batch_rows, step_s=step_s, max_seconds=for_steps
+        )
+        num_tokens = len(data.held_out) * (len(data.held_out.names) + 1) * len(run.objectives)
+        self.max_report_tokens = int(REPORT_SHARE * max_seconds * num_tokens / max(self._evaluation_s, 1e-9))
 
     def train(self, limit_s: float, progress: Progress, should_stop: ShouldStop) -> None:
         """Take the remaining steps.
@@ -223,7 +244,8 @@ class _Session:
             started = time.monotonic()
             run.train_step(self.num_steps)
             self._step_seconds += time.monotonic() - started
-            if is_evaluation_step(run.step, self.num_steps) and not math.isfinite(run.evaluate()):
+            is_look = is_evaluation_step(run.step, self.num_steps, self.num_evaluations)
+            if is_look and not math.isfinite(run.evaluate()):
                 raise EncoderError(
                     f"Training diverged at step {run.step}; look for columns with extreme values.",
                     code="diverged",
@@ -283,6 +305,8 @@ class _Session:
             "version": CHECKPOINT_VERSION,
             "fingerprint": self._fingerprint,
             "num_steps": self.num_steps,
+            "num_evaluations": self.num_evaluations,
+            "max_report_tokens": self.max_report_tokens,
             "elapsed_s": self._clock.elapsed_s,
             "step_seconds": self._step_seconds,
             "num_resumes": self._num_resumes,

@@ -32,7 +32,10 @@ MAX_HELD_OUT_ROWS = 2_048
 MAX_HELD_OUT_TOKENS = 262_144  # bounds the time of looks at wide tables
 HELD_OUT_CAP = 0.2  # of the rows, however few there are
 
-NUM_EVALUATIONS = 20  # of the held-out loss, over the whole run
+NUM_EVALUATIONS = 20  # of the held-out loss, over the whole run …
+MIN_EVALUATIONS = 4  # … or fewer, down to this, where they would take more than
+EVALUATION_SHARE = 0.2  # of the time for steps
+REPORT_SHARE = 0.1  # of the time limit, for how columns predict each other
 PATIENCE = 6  # evaluations without a better held-out loss before training stops
 
 PEAK_LEARNING_RATE = 2e-3
@@ -73,8 +76,14 @@ def choose_batch_rows(num_rows: int, num_columns: int) -> int:
     return max(1, min(batch, num_rows))
 
 
+def choose_num_evaluations(evaluation_s: float, max_seconds: float) -> int:
+    """Looks at held-out rows that fit into their share of `max_seconds` at `evaluation_s` each."""
+    affordable = int(EVALUATION_SHARE * max(max_seconds, 0.0) / max(evaluation_s, 1e-9))
+    return max(MIN_EVALUATIONS, min(NUM_EVALUATIONS, affordable))
+
+
 def choose_num_steps(num_rows: int, batch_rows: int, *, step_s: float, max_seconds: float) -> int:
-    """Steps that fit into `max_seconds` at `step_s` each, evaluations included, and that the rows are worth."""
+    """Steps that fit into `max_seconds` at `step_s` each, and that the rows are worth."""
     useful = min(MAX_STEPS, math.ceil(MAX_EPOCHS * num_rows / batch_rows))
     affordable = int(max_seconds / max(step_s, 1e-6))
     return max(MIN_STEPS, min(useful, affordable))
@@ -89,7 +98,7 @@ def learning_rate(step: int, num_steps: int) -> float:
     return PEAK_LEARNING_RATE * (FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def is_evaluation_step(step: int, num_steps: int) -> bool:
+def is_evaluation_step(step: int, num_steps: int, num_evaluations: int = NUM_EVALUATIONS) -> bool:
     """Whether the held-out loss is measured after `step` steps (never at 0, always at the end)."""
-    interval = max(1, num_steps // NUM_EVALUATIONS)
+    interval = max(1, num_steps // num_evaluations)
     return step > 0 and (step % interval == 0 or step == num_steps)

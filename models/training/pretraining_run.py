@@ -139,11 +139,16 @@ class PretrainingRun:
             for kind, before, after, weight in parts
         }
 
-    def column_report(self, codec: Codec) -> dict[str, Any]:
-        """What each column of the table is to the objectives; `columns_note` where that leaves a question open."""
+    def column_report(self, codec: Codec, *, max_tokens: int | None) -> dict[str, Any]:
+        """What each column of the table is to the objectives; `columns_note` where that leaves a question open.
+
+        `max_tokens` bounds what goes through the encoder for it.
+        """
         columns: dict[str, dict[str, Any]] = {column.name: {} for column in codec.columns}
         for objective in self.objectives:
-            found = objective.column_report(self.encoder, codec, self.data.held_out, seed=self.held_out_seed)
+            found = objective.column_report(
+                self.encoder, codec, self.data.held_out, seed=self.held_out_seed, max_tokens=max_tokens
+            )
             for name, measures in found.items():
                 columns[name] |= measures
         report: dict[str, Any] = {"columns": by_source(codec, columns)}

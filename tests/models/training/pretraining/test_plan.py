@@ -14,10 +14,12 @@ from models.training.pretraining_plan import (
     MAX_EPOCHS,
     MAX_HELD_OUT_ROWS,
     MIN_BATCH_ROWS,
+    MIN_EVALUATIONS,
     MIN_STEPS,
     NUM_EVALUATIONS,
     PEAK_LEARNING_RATE,
     choose_batch_rows,
+    choose_num_evaluations,
     choose_num_steps,
     is_evaluation_step,
     learning_rate,
@@ -76,3 +78,11 @@ def test__held_out__any_size__apart_and_in_proportion(num_rows: int) -> None:
     again = split_held_out(codes, seed=3)
     assert torch.equal(data.held_out.index, again.held_out.index)
     assert not torch.equal(data.held_out.index, split_held_out(codes, seed=4).held_out.index) or num_rows < 50
+
+
+def test__num_evaluations__take_no_more_than_their_share_of_the_time() -> None:
+    assert choose_num_evaluations(0.001, 60.0) == NUM_EVALUATIONS
+    assert choose_num_evaluations(1.0, 50.0) == 10
+    assert choose_num_evaluations(100.0, 10.0) == choose_num_evaluations(1.0, -5.0) == MIN_EVALUATIONS
+    looks = [step for step in range(1, 101) if is_evaluation_step(step, 100, 4)]
+    assert looks == [25, 50, 75, 100]
