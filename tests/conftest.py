@@ -7,6 +7,22 @@ from pathlib import Path
 
 import pytest
 
+# These import neither torch nor polars, and are for all tests: databases, an S3 server, the platforms of both.
+from tests.platforms import own_platform, platform
+from tests.storage.buckets import s3, s3_process_server
+from tests.storage.databases import database_url, empty_url, postgres, sqlite_template
+
+__all__ = [
+    "database_url",
+    "empty_url",
+    "own_platform",
+    "platform",
+    "postgres",
+    "s3",
+    "s3_process_server",
+    "sqlite_template",
+]
+
 # Before torch, polars or LightGBM is imported anywhere: their pools read these once. With several pytest
 # workers on two cores, more threads per process only wait for each other.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):

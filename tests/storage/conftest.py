@@ -1,14 +1,7 @@
-"""The databases and the S3 server, for all tests of this folder."""
+"""An opened database, for all tests of this folder."""
 
 from __future__ import annotations
 
-from tests.storage.buckets import s3, s3_process_server
-from tests.storage.databases import (
-    database,
-    database_url,
-    empty_url,
-    postgres,
-    sqlite_template,
-)
+from tests.storage.databases import database
 
-__all__ = ["database", "database_url", "empty_url", "postgres", "s3", "s3_process_server", "sqlite_template"]
+__all__ = ["database"]

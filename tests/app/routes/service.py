@@ -20,6 +20,7 @@ from app.services.api_keys import mint_key
 from app.settings import Settings
 from app.wiring import Container, build_container
 from app.worker import Patience, Worker
+from storage.orm import Base
 
 FINISHED = {"succeeded", "failed", "cancelled"}
 DEADLINE_S = 60.0
@@ -43,7 +44,8 @@ class Service:
             assert time.monotonic() < until, "the service did not start in time"
             time.sleep(0.005)
         self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
-        self.key = self.settings.admin_key_file.read_text().strip()
+        given = self.settings.key
+        self.key = given.get_secret_value() if given else self.settings.admin_key_file.read_text().strip()
         self.http = self.client(self.key)
 
     def client(self, key: str | None) -> httpx.Client:
@@ -107,8 +109,7 @@ class Service:
         """Rows per database table and stored objects: equal before and after a refused request."""
         counts: dict[str, Any] = {}
         with self.container.database.reading() as uow:
-            names = uow.session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'")).all()
-            for name in names:
+            for name in Base.metadata.tables:
                 counts[name] = uow.session.scalar(text(f'SELECT count(*) FROM "{name}"'))
             workspaces = [workspace.id for workspace in uow.workspaces.list()]
         counts["objects"] = [

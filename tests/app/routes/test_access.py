@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -14,13 +15,16 @@ from app.schemas.principal import SCOPES
 from tests.app.routes.operations import OPERATIONS, PUBLIC, Operation
 from tests.app.routes.records import ready_encoder, ready_head
 from tests.app.routes.service import Service, code_of
+from tests.platforms import Platform
 
 LISTINGS = {"/v1/tables": "tables", "/v1/jobs": "jobs", "/v1/keys": "keys"}
 
 
 @pytest.fixture(scope="module")
-def full(people: Service) -> Service:
-    """`people` with a target, a ready encoder and a champion, so that every route has something to find."""
+def full(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The table `people` with a target, a ready encoder and a champion, so that every route has something to find."""
+    people = Service(tmp_path_factory.mktemp("full") / "home", **platform.settings)
+    people.ready_table("people")
     ready_encoder(people, "people")
     people.http.post(
         "/v1/tables/people/targets", json={"name": "churn", "column": "churned"}
@@ -29,7 +33,8 @@ def full(people: Service) -> Service:
     people.http.put(
         "/v1/tables/people/targets/churn/aliases/champion", json={"version": 1}
     ).raise_for_status()
-    return people
+    yield people
+    people.close()
 
 
 def wrong_keys(service: Service) -> dict[str, str]:

@@ -4,6 +4,7 @@ cannot move it."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.serving.predictions import PredictionService
-from tests.app.serving.world import World, json_rows
+from app.settings import Settings
+from storage import migrate
+from storage.engine import Database
+from tests.app.serving.world import World, build_world, json_rows
+from tests.platforms import Platform
 
 EVERY = ["churn", "churn@challenger", "level", "spend", "active"]
 
@@ -23,6 +28,17 @@ def per_row(answer: dict[str, Any], reference: str) -> list[Any]:
     if "value" in prediction:
         return list(zip(prediction["value"], prediction["interval"], strict=True))
     return list(zip(prediction["label"], prediction["probabilities"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def world(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """On either platform, instead of the one of this folder."""
+    settings = Settings(home=tmp_path_factory.mktemp("world"), **platform.settings)
+    migrate.upgrade(settings.database_url)
+    database, store = Database.open(settings.database_url), settings.artifacts.build()
+    yield build_world(settings.home, database, store)
+    store.close()
+    database.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -205,12 +205,12 @@ class World:
         return orjson.loads(self.body(service, table, **request))
 
 
-def build_world(folder: Path, database: Database) -> World:
+def build_world(folder: Path, database: Database, store: ArtifactStore | None = None) -> World:
     """Targets: `churn` (two versions, champion and challenger on different encoders), `level` (classes are
     integers), `spend` (regression, `balance` forbidden), `active` (from a feature column, so with a view of its
     own), `bare` (no head)."""
     records = Records(database)
-    store = LocalStoreConfig(root=folder / "artifacts").build()
+    store = store or LocalStoreConfig(root=folder / "artifacts").build()
     workspace_id = records.workspace()
     frame = customers()
     rows_path = folder / "rows.parquet"

@@ -116,10 +116,12 @@ def test__settlement__when_a_stored_object_is_gone__runs_the_job_again(workplace
 def test__settlement__while_the_database_is_busy__waits_for_it(workplace: Workplace) -> None:
     job_id = workplace.queue("count", steps=1)
     job = claimed(workplace)
-    impatient = Database.open(workplace.settings.database_url, lock_timeout_s=0)
+    # Zero is "never" to PostgreSQL.
+    patience_s = 0 if workplace.database.dialect == "sqlite" else 1
+    impatient = Database.open(workplace.settings.database_url, lock_timeout_s=patience_s)
     waited: list[float] = []
     with ExitStack() as lock:
-        lock.enter_context(workplace.database.writing())
+        lock.enter_context(workplace.database.writing()).jobs.lock_fenced(job.id, job.fence)
 
         def wait(seconds: float) -> None:
             waited.append(seconds)
