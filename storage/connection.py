@@ -1,7 +1,9 @@
 """SQLAlchemy engines for the two databases, configured the same way for the service and for migrations.
 
 SQLite: WAL, foreign keys on, a busy timeout, explicit BEGIN (IMMEDIATE for writers, `query_only` for readers),
-file mode 0600. PostgreSQL: psycopg 3, a lock timeout, dead connections noticed before use.
+file mode 0600. PostgreSQL: psycopg 3, timeouts, dead connections noticed before use and dead networks within a
+minute. Behind a pooler that lends connections by transaction (PgBouncer), add `?pooler=transaction` to the URL: then
+nothing is left on a connection that the next borrower would find.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from storage import translation
 from storage.errors import StorageError
 
 LOCK_TIMEOUT_S = 15
+IDLE_TIMEOUT_S = (
+    300  # a transaction whose process hangs (a store that does not answer) keeps its locks no longer
+)
 BEGIN_OPTION = "storage_begin"
 """Execution option of a connection: "read" or "write" (the default)."""
 
@@ -50,14 +55,16 @@ def open_engine(url: str, *, pool_size: int | None = None, lock_timeout_s: int =
         engine = create_engine(parsed, connect_args={"timeout": lock_timeout_s}, **settings)
         _listen_sqlite(engine, lock_timeout_s)
     else:
+        parsed, is_pooled = _without_pooler(parsed)
+        arguments = _postgresql_arguments(lock_timeout_s, is_pooled=is_pooled)
         try:
-            engine = create_engine(
-                parsed, pool_pre_ping=True, connect_args=_postgresql_arguments(lock_timeout_s), **settings
-            )
+            engine = create_engine(parsed, pool_pre_ping=True, connect_args=arguments, **settings)
         except ImportError:
             raise StorageError(
                 "PostgreSQL needs its driver: pip install 'rootstock[postgres]'.", code="driver_missing"
             ) from None
+        if is_pooled:
+            _listen_pooled(engine, lock_timeout_s)
     translation.listen(engine)
     return engine
 
@@ -156,9 +163,47 @@ def _use_wal(cursor: DBAPICursor, lock_timeout_s: int) -> None:
             )
 
 
-def _postgresql_arguments(lock_timeout_s: int) -> dict[str, Any]:
-    return {
+def _without_pooler(url: URL) -> tuple[URL, bool]:
+    """The URL as the driver takes it, and whether it asked for `pooler=transaction`."""
+    asked = url.query.get("pooler")
+    if asked not in (None, "transaction"):
+        raise StorageError(
+            "In the database URL `pooler` can only be `transaction`.", code="invalid_database_url"
+        )
+    return url.difference_update_query(["pooler"]), asked is not None
+
+
+def _postgresql_arguments(lock_timeout_s: int, *, is_pooled: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
         "application_name": "rootstock",
         "connect_timeout": 10,
-        "options": f"-c lock_timeout={lock_timeout_s * 1000} -c timezone=UTC",
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,  # ms
     }
+    if is_pooled:
+        # The pooler refuses start-up options, and a statement prepared on one connection is unknown to the next.
+        return {**arguments, "prepare_threshold": None}
+    timeouts = _timeouts(lock_timeout_s)
+    options = " ".join(f"-c {name}={value}" for name, value in (*timeouts.items(), ("timezone", "UTC")))
+    return {**arguments, "options": options}
+
+
+def _timeouts(lock_timeout_s: int) -> dict[str, int]:
+    """Milliseconds."""
+    return {
+        "lock_timeout": lock_timeout_s * 1000,
+        "idle_in_transaction_session_timeout": IDLE_TIMEOUT_S * 1000,
+    }
+
+
+def _listen_pooled(engine: Engine, lock_timeout_s: int) -> None:
+    """The same timeouts, for one transaction at a time."""
+    settings = ", ".join(
+        f"set_config('{name}', '{value}', true)" for name, value in _timeouts(lock_timeout_s).items()
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT {settings}")

@@ -18,7 +18,7 @@ _FULL = "The disk of the database is full; free some space, then try again."
 _INVALID = "A value cannot be stored (NUL, NaN, a lone surrogate, or a number out of range)."
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_POSTGRESQL_BUSY = {"40001", "40P01", "55P03", "57014", "53300", "57P01", "57P02", "57P03"}
+_POSTGRESQL_BUSY = {"40001", "40P01", "55P03", "57014", "53300", "57P01", "57P02", "57P03", "25P03"}
 _POSTGRESQL_FULL = {"53100"}
 _POSTGRESQL_NO_SCHEMA = {"42P01", "42703"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,9 +29,14 @@ _STORED_ON_DISK_BYTES = 1_024  # what remembering that a snapshot is too large c
 
 
 class SnapshotRows:
-    """Columns of one snapshot; `frame` is None where they do not fit the budget and are read when asked for."""
+    """Columns of one snapshot; `frame` is None where they do not fit the budget and are read when asked for.
 
-    def __init__(self, path: Path, columns: tuple[str, ...], frame: pl.DataFrame | None) -> None:
+    `path`: asked for at every such read, because a copy of a remote object does not stay on the disk for ever.
+    """
+
+    def __init__(
+        self, path: Callable[[], Path], columns: tuple[str, ...], frame: pl.DataFrame | None
+    ) -> None:
         self._path = path
         self._columns = columns
         self._frame = frame
@@ -45,8 +50,9 @@ class SnapshotRows:
         if self._frame is not None:
             return self._frame[rows]
         distinct, places = np.unique(rows, return_inverse=True)
-        matching = pl.scan_parquet(self._path, glob=False).filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
         with _readable():
+            rows_file = pl.scan_parquet(self._path(), glob=False)
+            matching = rows_file.filter(pl.col(ROW_COLUMN).is_in(distinct.tolist()))
             found = matching.sort(ROW_COLUMN).select(self._columns).collect()
         return found[places]
 
@@ -101,17 +107,23 @@ class RowCache:
     def _load_rows(
         self, workspace_id: str, digest: str, columns: tuple[str, ...]
     ) -> tuple[SnapshotRows, int]:
+        def path() -> Path:
+            return self._path(workspace_id, digest)
+
         with _readable():
-            snapshot = self._snapshot(workspace_id, digest)
+            snapshot = Snapshot(path())
             sample = pl.read_parquet(snapshot.path, columns=list(columns), n_rows=_SAMPLE_ROWS, glob=False)
             estimated = sample.estimated_size() * snapshot.num_rows // max(1, len(sample))
             if estimated > self._budget_bytes // 2:
-                return SnapshotRows(snapshot.path, columns, None), _STORED_ON_DISK_BYTES
+                return SnapshotRows(path, columns, None), _STORED_ON_DISK_BYTES
             frame = snapshot.read(columns, with_row_ids=False).rechunk()
-        return SnapshotRows(snapshot.path, columns, frame), int(frame.estimated_size())
+        return SnapshotRows(path, columns, frame), int(frame.estimated_size())
 
     def _snapshot(self, workspace_id: str, digest: str) -> Snapshot:
-        return Snapshot(bundle_path(self._store, workspace_id, digest, ROWS_FILE, kind="snapshot"))
+        return Snapshot(self._path(workspace_id, digest))
+
+    def _path(self, workspace_id: str, digest: str) -> Path:
+        return bundle_path(self._store, workspace_id, digest, ROWS_FILE, kind="snapshot")
 
 
 @contextmanager
