@@ -87,6 +87,8 @@ class ReceiveUpload(Generic[T]):
                 self._check_early(container, principal, fields)
 
         boundary = boundary_of(request.headers["content-type"])
+        # Before anything arrives; what comes without a length is looked at as it comes. Twice: the store takes a copy.
+        await run_in_threadpool(container.capacity.check_disk, 2 * _declared_bytes(request))
         sink = TableFiles(container.settings, check)
         try:
             reader = FormReader(boundary, self._field_names, FILE_FIELD, sink)
@@ -126,6 +128,12 @@ def _with_source(model: type[T]) -> Any:
         source=(SourceRequest, ...),
         reading=(Annotated[ReadOptions, Field(strict=False)], ReadOptions()),
     )
+
+
+def _declared_bytes(request: Request) -> int:
+    """The length of the body as the client says it; 0 where it does not."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 async def _feed(request: Request, reader: FormReader) -> None:

@@ -58,6 +58,19 @@ class Count(_Kind):
         }
 
 
+class Fill(_Kind):
+    """Stores an object, then writes more than its disk holds."""
+
+    kind = "fill"
+
+    def run(self, task: Task) -> JsonObject:
+        task.store.put_bytes(task.workspace_id, b"x" * task.payload["store_bytes"])
+        with (task.scratch / "large").open("wb") as file:
+            for _ in range(0, task.payload["num_bytes"], 1 << 16):
+                file.write(b"y" * (1 << 16))
+        return {}
+
+
 class Refuse(_Kind):
     kind = "refuse"
 
@@ -148,6 +161,6 @@ class Unabandonable(Refuse):
 
 
 _ALL: tuple[JobKind, ...] = (
-    Count(), Refuse(), Break(), Die(), Hang(), Look(), Unpublishable(), Unabandonable(),
+    Count(), Fill(), Refuse(), Break(), Die(), Hang(), Look(), Unpublishable(), Unabandonable(),
 )  # fmt: skip
 JOB_KINDS: dict[str, JobKind] = {kind.kind: kind for kind in _ALL}

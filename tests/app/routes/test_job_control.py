@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.app.routes.service import Service, code_of, people_csv
 
 STREAM = {"Accept": "text/event-stream"}
+LARGER_THAN_ANY_DISK = 1 << 55
 
 
 def announce(service: Service, *kinds: str, memory_bytes: int = 1 << 40) -> None:
@@ -102,6 +104,20 @@ def test__job__too_large_for_every_worker__is_refused_and_nothing_is_made(servic
     assert {name: after[name] for name in before if name != "worker"} == {
         name: before[name] for name in before if name != "worker"
     }
+
+
+def test__upload__larger_than_what_is_free__is_refused_before_it_is_received(service: Service) -> None:
+    before = service.footprint()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(
+            b"POST /v1/tables HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            b"Authorization: Bearer %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n--b\r\n"
+            % (service.key.encode(), LARGER_THAN_ANY_DISK)
+        )
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 507 ")
+    assert b'"disk_full"' in answer
+    assert service.footprint() == before
 
 
 def test__events__followed_by_many__all_hear_everything(service: Service) -> None:
