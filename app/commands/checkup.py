@@ -1,4 +1,4 @@
-"""What `doctor` looks at; every check is a generator of findings and reads only."""
+"""What `doctor` looks at; every check is a generator of findings, and only that of the store writes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import platform
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.commands.findings import Finding, Health
 from app.commands.running_service import RunningService
+from app.commands.store_checkup import database_clock, store_works
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -33,22 +33,6 @@ PACKAGES = (
     "safetensors",
 )
 LOW_DISK_BYTES = 2 << 30
-
-
-class Health(Enum):
-    FINE = "ok"
-    NOTE = "note"
-    WRONG = "WRONG"
-
-
-@dataclass(frozen=True)
-class Finding:
-    name: str
-    health: Health
-    text: str
-
-    def as_json(self) -> dict[str, str]:
-        return {"check": self.name, "health": self.health.name.lower(), "found": self.text}
 
 
 def environment() -> Iterator[Finding]:
@@ -119,7 +103,7 @@ def _private(name: str, path: Path, wanted: int) -> Finding:
 
 
 def stored_objects(settings: Settings) -> Iterator[Finding]:
-    """The database's revision, and every artifact against its digest."""
+    """The database's revision, the store at work, clocks, and every artifact against its digest."""
     from sqlalchemy import make_url
 
     from storage.engine import Database
@@ -135,7 +119,13 @@ def stored_objects(settings: Settings) -> Iterator[Finding]:
         try:
             database.check_schema()
             yield Finding("database", Health.FINE, f"{shown} is at this version's revision")
-            yield from _artifacts(database, settings.artifacts.build())
+            yield from database_clock(database)
+            store = settings.artifacts.build()
+            try:
+                yield from store_works(store, settings.artifacts.kind)
+                yield from _artifacts(database, store)
+            finally:
+                store.close()
         finally:
             database.dispose()
     except StorageError as error:

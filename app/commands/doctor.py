@@ -1,4 +1,4 @@
-"""`rootstock doctor`: is this installation sound? Looks, and changes nothing."""
+"""`rootstock doctor`: is this installation sound? Looks, and leaves nothing changed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Annotated
 import typer
 
 from app.commands.checkup import (
-    Finding,
-    Health,
     environment,
     home_folder,
     migrations_round_trip,
@@ -19,6 +17,7 @@ from app.commands.checkup import (
 )
 from app.commands.console import say, show_table
 from app.commands.exit_codes import ExitCode
+from app.commands.findings import Finding, Health
 from app.commands.session import load_settings, session_of
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.checkup import Finding, Health, home_folder, migrations_round_trip, stored_objects
+from app.commands.checkup import home_folder, migrations_round_trip, stored_objects
 from app.commands.exit_codes import ExitCode
+from app.commands.findings import Finding, Health
 from app.settings import Settings
 from app.wiring import build_container
 from tests.app.commands.conftest import Run
+from tests.platforms import Platform
+from tests.storage.buckets import SECRET_ACCESS_KEY, S3Server
 
 
 @pytest.fixture
@@ -32,6 +35,9 @@ def health_of(findings: list[Finding]) -> dict[str, Health]:
 def test__stored_objects__damaged_or_missing__are_wrong(settings: Settings) -> None:
     assert health_of(list(stored_objects(settings))) == {
         "database": Health.FINE,
+        "database's clock": Health.FINE,
+        "local artifact store": Health.FINE,
+        "store's clock": Health.FINE,
         "artifacts of default": Health.FINE,
     }
     (stored,) = [
@@ -81,3 +87,21 @@ def test__migrations__round_trip__is_fine(tmp_path: Path) -> None:
     found = list(migrations_round_trip(tmp_path))
     assert len(found) == 5
     assert {finding.health for finding in found} == {Health.FINE}
+
+
+def test__production__is_looked_at_without_showing_secrets(own_platform: Platform, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", **own_platform.settings)
+    build_container(settings).close()
+    found = list(stored_objects(settings))
+    assert {finding.health for finding in found} == {Health.FINE}
+    assert "s3 artifact store" in health_of(found) or own_platform.name == "sqlite+local"
+    assert not any(SECRET_ACCESS_KEY in finding.text for finding in found)
+
+
+def test__store__unreachable__is_wrong(s3: S3Server, tmp_path: Path) -> None:
+    config = s3.config(endpoint="http://127.0.0.1:9", max_retries=0)
+    settings = Settings(home=tmp_path / "home", artifacts=config)
+    build_container(settings).close()
+    found = {finding.name: finding for finding in stored_objects(settings)}["s3 artifact store"]
+    assert found.health is Health.WRONG
+    assert "store_unavailable" in found.text
