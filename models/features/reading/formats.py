@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from models.errors import TableFormatError
+from models.features.reading.arrow_file import ArrowFile
 from models.features.reading.csv_file import CsvFile
 from models.features.reading.file_columns import FileColumns
+from models.features.reading.json_lines_file import JsonLinesFile
 from models.features.reading.options import FormatName, ReadLimits, ReadOptions, Sniffed
 from models.features.reading.parquet_file import ParquetFile
 
@@ -37,6 +39,8 @@ class FileFormat(Protocol):
 
 FORMATS: dict[FormatName, FileFormat] = {
     "parquet": ParquetFile(),
+    "arrow": ArrowFile(),
+    "json_lines": JsonLinesFile(),
     "csv": CsvFile(),  # last: any text may be one
 }
 

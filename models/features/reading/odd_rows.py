@@ -47,7 +47,7 @@ def _broken_shape(column: pl.Series) -> pl.Series | None:
     breaks = _shapes(distinct) != shape
     is_broken = column.is_in(distinct.filter(breaks.fill_null(value=False)).implode())
     is_broken = is_broken.fill_null(value=False)
-    share = float(is_broken.mean() or 0.0)
+    share = int(is_broken.sum()) / len(column)
     return is_broken if 0 < share <= 1 - _MIN_SHARE else None
 
 

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 DELIMITERS = (",", ";", "\t", "|")
 """The field separators that are recognised without being named."""
 
-FormatName = Literal["csv", "parquet"]
+FormatName = Literal["csv", "parquet", "arrow", "json_lines"]
 
 NULL_SPELLINGS = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "Null", "NaN", "nan", "NAN", "None", "\\N",
@@ -118,9 +118,9 @@ class ReadLimits(_Frozen):
 
 class Sniffed(_Frozen):
     """What the first bytes of a file say. `columns` is empty for Parquet unless the whole file was seen, since
-    its schema stands at the end."""
+    its schema stands at the end; `format` is None only for an archive that cannot be looked into yet."""
 
-    format: FormatName
+    format: FormatName | None = None
     delimiter: str | None = None
     encoding: str | None = None
     decimal: Literal[".", ","] | None = None

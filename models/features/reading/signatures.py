@@ -10,20 +10,18 @@ PARQUET_MAGIC = b"PAR1"
 
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF-", "a PDF document", "Export the table as CSV or Parquet."),
-    (b"PK\x03\x04", "a zip archive or an Excel workbook", "Unpack it, or save the sheet as CSV."),
+    (b"PK\x03\x04", "a zip archive in a compressed file", "Send the archive itself."),
     (b"PK\x05\x06", "an empty zip archive", "Send a CSV or Parquet file."),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", "Save the sheet as CSV."),
-    (b"\x1f\x8b", "a gzip file", "Unpack it first."),
-    (b"BZh", "a bzip2 file", "Unpack it first."),
-    (b"\xfd7zXZ", "an xz file", "Unpack it first."),
-    (b"\x28\xb5\x2f\xfd", "a zstandard file", "Unpack it first."),
+    (b"\x1f\x8b", "a file that is compressed twice", "Unpack it once."),
+    (b"\xfd7zXZ", "a file that is compressed twice", "Unpack it once."),
+    (b"\x28\xb5\x2f\xfd", "a file that is compressed twice", "Unpack it once."),
     (b"7z\xbc\xaf", "a 7-zip archive", "Unpack it first."),
     (b"Rar!", "a RAR archive", "Unpack it first."),
     (b"\x89PNG", "a PNG image", "Send a CSV or Parquet file."),
     (b"\xff\xd8\xff", "a JPEG image", "Send a CSV or Parquet file."),
     (b"GIF8", "a GIF image", "Send a CSV or Parquet file."),
     (b"SQLite format 3", "an SQLite database", "Export the table as CSV or Parquet."),
-    (b"ARROW1", "an Arrow IPC file", "Save it as Parquet."),
     (b"Obj\x01", "an Avro file", "Save it as Parquet."),
     (b"ORC", "an ORC file", "Save it as Parquet."),
     (b"\x89HDF", "an HDF5 file", "Save the table as Parquet."),
@@ -47,6 +45,11 @@ def refuse_other_formats(head: bytes) -> None:
             raise TableFormatError(
                 f"This file is {what}, not a CSV or Parquet table. {remedy}", code="not_a_table"
             )
+    if head[257:262] == b"ustar":
+        raise TableFormatError(
+            "This file is a tar archive, not a table. Send the tables in it, or a zip archive of them.",
+            code="not_a_table",
+        )
     if _MARKUP.match(head):
         raise TableFormatError(
             "This file is HTML or XML (perhaps a login or error page saved under the table's name), not a table. "
@@ -55,7 +58,8 @@ def refuse_other_formats(head: bytes) -> None:
         )
     if _JSON.match(head):
         raise TableFormatError(
-            "This file is JSON, not a table. Save it as CSV or Parquet.", code="not_a_table"
+            "This file is one JSON document, not a table. Write JSON lines (one object per line), CSV or Parquet.",
+            code="not_a_table",
         )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from models.errors import TableFormatError
+from models.features.reading.compression import UnpackBudget
 from models.features.reading.csv_file import HEAD_BYTES
 from models.features.reading.file_columns import FileColumns, check_same_columns, combined_column
 from models.features.reading.formats import FORMATS, format_of
@@ -21,6 +22,7 @@ from models.features.reading.options import (
     Sniffed,
     SourceFile,
 )
+from models.features.reading.packed_files import plain_files, plain_head
 
 _MAGIC_BYTES = 64 * 1024
 
@@ -32,8 +34,13 @@ def sniff(
 
     Raises: TableFormatError empty_file, header_only (only when `is_whole_file`), not_a_table, too_many_columns,
     duplicate_column, unknown_column, invalid_column_name, missing_header, second_header, unclosed_quote, unsupported_encoding,
-    unsupported_format, unsupported_column_type, damaged_parquet.
+    unsupported_format, unsupported_column_type, damaged_parquet, damaged_compression, decompressed_too_large,
+    encrypted_file.
     """
+    plain = plain_head(head, filename, limits, HEAD_BYTES, is_whole_file=is_whole_file)
+    if head and not plain.head and not plain.is_whole_file:
+        return Sniffed()  # an archive that does not begin with a table: the job sees
+    head, filename, is_whole_file = plain
     reader = FORMATS[format_of(head, filename, options)]
     sniffed = reader.sniff(head, filename, options, limits, is_whole_file=is_whole_file)
     if sniffed.columns:
@@ -82,8 +89,8 @@ def read_tables(
     parts: list[FileColumns] = []
     rows: list[FileRows] = []
     num_rows = 0
-    for position, file in enumerate(files, start=1):
-        part = _read_one(file, position, options, limits, is_alone=len(files) == 1)
+    for file, part in _parts(files, options, limits, scratch):
+        position = len(rows) + 1
         rows.append(FileRows(position, file.name, num_rows, part.lines))
         parts.append(part)
         num_rows += part.frame.height
@@ -96,18 +103,32 @@ def read_tables(
     return _combined(parts, tuple(rows), options)
 
 
-def _read_one(
-    file: SourceFile, position: int, options: ReadOptions, limits: ReadLimits, *, is_alone: bool
-) -> FileColumns:
+def _parts(
+    files: Sequence[SourceFile], options: ReadOptions, limits: ReadLimits, scratch: Path | None
+) -> Iterator[tuple[SourceFile, FileColumns]]:
+    """Unpacked and read one after the other, so that only one lies unpacked on the disk at a time."""
+    budget = UnpackBudget(limits.max_bytes)
+    position = 0
+    current, is_alone = files[0], len(files) == 1
     try:
-        with file.path.open("rb") as opened:
-            head = opened.read(_MAGIC_BYTES)
-        part = FORMATS[format_of(head, file.name, options)].read(file.path, file.name, options, limits)
-        _check_text_columns(options, part.frame.columns)
+        for packed in files:
+            position, current = position + 1, packed
+            with plain_files(packed, budget, scratch) as members:
+                is_alone = len(files) == len(members) == 1
+                for number, member in enumerate(members):
+                    position, current = position + bool(number), member
+                    yield member, _read_one(member, options, limits)
     except TableFormatError as error:
-        if is_alone:
+        if is_alone or "file" in error.details:
             raise
-        raise naming_file(error, position, file.name) from error
+        raise naming_file(error, position, current.name) from error
+
+
+def _read_one(file: SourceFile, options: ReadOptions, limits: ReadLimits) -> FileColumns:
+    with file.path.open("rb") as opened:
+        head = opened.read(_MAGIC_BYTES)
+    part = FORMATS[format_of(head, file.name, options)].read(file.path, file.name, options, limits)
+    _check_text_columns(options, part.frame.columns)
     return part
 
 

@@ -121,7 +121,7 @@ def _parse(
         )
         return TypedColumn(text, (note,))
     values = finite.cast(pl.Float64, strict=False)
-    if not _is_exact_where_large(finite, values):
+    if not is_exact_where_large(finite, values):
         return TypedColumn(
             text, (f"Column {name!r} holds numbers that a double cannot hold and was kept as text.",)
         )
@@ -131,7 +131,7 @@ def _parse(
     return TypedColumn(values, _infinity_warning(name, num_infinite + int(is_beyond.sum() or 0)))
 
 
-def _is_exact_where_large(text: pl.Series, values: pl.Series) -> bool:
+def is_exact_where_large(text: pl.Series, values: pl.Series) -> bool:
     is_large = ((values.abs() >= _EXACT) & values.is_finite() & ~text.str.contains("[eE]")).fill_null(
         value=False
     )

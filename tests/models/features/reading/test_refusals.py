@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,13 +23,6 @@ def _read(
     return read_table(path, name, ReadOptions.model_validate(options), limits or ReadLimits())
 
 
-def _zip() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("t.csv", "a,b\n1,2\n")
-    return buffer.getvalue()
-
-
 def _parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
@@ -47,13 +38,10 @@ _EARLY = [  # what the first MiB shows: refused by `sniff` and by `read_table` a
     ("t.csv", b"a,b", "header_only", 1),
     ("t.csv", b"a,b\n\n\n", "header_only", 1),
     ("t.csv", b"%PDF-1.7\n1 0 obj\n", "not_a_table", None),
-    ("t.csv", _zip(), "not_a_table", None),
-    ("t.csv", gzip.compress(b"a,b\n1,2\n"), "not_a_table", None),
     ("t.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not_a_table", None),
     ("t.csv", b"\x80\x04\x95" + bytes(40), "not_a_table", None),
     ("t.csv", b"a,b\n" + bytes(range(1, 32)) * 10, "not_a_table", None),
     ("t.csv", b"<!DOCTYPE html><html><body>Sign in</body></html>", "not_a_table", None),
-    ("t.csv", b'{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n', "not_a_table", None),
     ("t.csv", b'[{"a": 1}]', "not_a_table", None),
     ("t.csv", "a,b\n1,2\n".encode("utf-16-le"), "unsupported_encoding", None),
     ("t.csv", "a,b\n1,2\n".encode("utf-32"), "unsupported_encoding", None),
