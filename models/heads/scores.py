@@ -17,6 +17,7 @@ from models.heads.prediction import FloatArray
 
 _LINEAR_STEPS = 1_000
 _TAIL_STEPS = 100  # between one sampled row and a thousandth of them, where a linear grid has nothing
+_NOISE = 1e-4  # single precision leaves about a tenth of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,17 @@ class ScoreQuantiles:
         return cls(tuple(shares.tolist()), tuple(ordered[places].tolist()), num_rows, count)
 
     def bound(self, share: float) -> float:
-        """The score that at most `share` of the rows exceed; rows with exactly this score are not among them."""
+        """The probability that at most `share` of the rows exceed; rows with exactly this one are not among them.
+
+        A little above the stored score, by `_NOISE` on the logit scale: fitting and serving compute it in products of
+        different shapes, and of many rows alike all would slip over it.
+        """
         if share >= 1.0:
             return -math.inf
         place = int(np.searchsorted(np.array(self.shares), share + 1e-12, side="right")) - 1
-        return self.scores[max(place, 0)]
+        score = self.scores[max(place, 0)]
+        odds = score * math.exp(_NOISE)
+        return max(score, odds / (1.0 - score + odds))  # never below it by rounding
 
     def to_json(self) -> dict[str, Any]:
         return {
