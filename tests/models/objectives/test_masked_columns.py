@@ -101,7 +101,10 @@ def test__swap_cells__marked_cells__take_another_rows_value_of_the_same_column()
 
 def test__swap_cells__single_row__stays() -> None:
     index = torch.tensor([[1, 2]])
-    assert torch.equal(swap_cells(index, index / 4, index > 0, torch.arange(index.shape[1]), generator=_generator())[0], index)
+    assert torch.equal(
+        swap_cells(index, index / 4, index > 0, torch.arange(index.shape[1]), generator=_generator())[0],
+        index,
+    )
 
 
 @pytest.mark.parametrize(
