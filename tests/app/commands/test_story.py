@@ -125,6 +125,29 @@ def test__columns__changed__say_what_no_longer_fits(run: Run, csv: Path) -> None
     assert run("tables", "delete", "to-change", "--yes").code == 0
 
 
+def test__snapshots__added_shown_and_restored(run: Run, csv: Path, tmp_path: Path) -> None:
+    assert run("register", "to-grow", str(csv), "--key", "id", "--wait").code == 0
+    more = tmp_path / "more.csv"
+    small_table().head(40).with_columns(id=pl.lit("9") + pl.col("id")).write_csv(more)
+    assert run("snapshots", "add", "to-grow", str(more), "--mode", "merge").code == ExitCode.USAGE
+    added = run("snapshots", "add", "to-grow", str(more), "--mode", "append", "--wait")
+    assert added.code == 0, added.err
+    assert f"snapshot 2 has {NUM_ROWS + 40} rows (40 added" in added.err
+    again = run("snapshots", "add", "to-grow", str(more), "--mode", "append", "--wait")
+    assert again.code == ExitCode.JOB_FAILED
+    assert "key_exists" in again.err
+    assert "append" in run("snapshots", "list", "to-grow").out
+    assert run("snapshots", "show", "to-grow", "2", "--json").json["changes"]["added"] == 40
+    assert "replace" in run("snapshots", "show", "to-grow", "1").out
+    assert run("profile", "to-grow", "--snapshot", "1", "--json").json["num_rows"] == NUM_ROWS
+    assert "snapshot 3 holds" in run("snapshots", "restore", "to-grow", "1").err
+    assert run("snapshots", "restore", "to-grow", "9").code == ExitCode.NOT_FOUND
+    assert run("columns", "to-grow", "--proposals").code == 0
+    assert run("columns", "to-grow", "--accept", "--json").json["accepted"] is not None
+    assert run("columns", "to-grow", "--accept", "--proposals").code == ExitCode.USAGE
+    assert run("tables", "delete", "to-grow", "--yes").code == 0
+
+
 def test__alias__set_rolled_back_and_shown(run: Run, prepared: str) -> None:
     assert "revision 1" in run("alias", "set", prepared, "churn", "shadow", "1").err
     assert run("alias", "history", prepared, "churn", "shadow", "--json").json[0]["version"] == 1
