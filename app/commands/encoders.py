@@ -22,10 +22,11 @@ def pretrain(
     table: TableName,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Of training; default 600.")] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Kind of encoder; default column_transformer.")
+        str | None, typer.Option(help="column_transformer (default) or tab_transformer.")
     ] = None,
     objective: Annotated[
-        list[str] | None, typer.Option(help="Kind of objective; default masked_columns.")
+        list[str] | None,
+        typer.Option(help="masked_columns (default) or replaced_columns; repeat it for both."),
     ] = None,
     min_count: Annotated[
         int | None, typer.Option(min=1, help="Values seen in fewer rows are never stored; default 2.")
