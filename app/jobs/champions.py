@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from app.jobs.contract import Task
+from app.jobs.rejudging import has_later_rows, judged_again
 from models.errors import BundleError
 from models.evaluation.comparison import PairedComparison, compare_paired
 from models.evaluation.judged import JudgedRows, Part
 from models.evaluation.metrics import PRIMARY
+from models.features.snapshot import Snapshot
 from models.heads.files import unpack
 from models.training.targets import HeadResult
 from storage.artifacts.manifest import load_bundle
@@ -19,11 +21,13 @@ _PARTS: tuple[Part, ...] = ("holdout", "out_of_fold")
 
 
 def compare_with_champion(
-    task: Task, champion: Head | None, result: HeadResult, snapshot_id: str
+    task: Task, champion: Head | None, result: HeadResult, snapshot: Snapshot, snapshot_id: str
 ) -> JsonObject | None:
     """The paired comparison as JSON, with the id of the champion it was made against; None where there is none.
 
-    `snapshot_id` is that of the new head's rows. Where the rows cannot tell, `difference` is null and `reason` says why.
+    `snapshot` has the new head's rows. Where its hold-out has rows that came after the champion, the champion predicts
+    them too, and `earlier_rows` has the difference on those that it was judged on before. Where the rows cannot tell,
+    `difference` is null and `reason` says why.
     """
     if champion is None or champion.manifest_digest is None:
         return None
@@ -36,7 +40,14 @@ def compare_with_champion(
             stored = files.get(f"judged_{part}.safetensors")
             if new is None or stored is None:
                 continue
-            comparison = _compare(new, stored, files, result, has_same_numbers=has_same_numbers)
+            old = JudgedRows.from_bytes(stored, unpack(files).task, part)
+            comparison = _compare(new, old, files, result, has_same_numbers=has_same_numbers)
+            over_all = _with_later_rows(task, champion, files, new, old, result, snapshot)
+            if over_all is not None and over_all.difference is not None:
+                earlier = {name: getattr(comparison, name) for name in ("difference", "low", "high")}
+                return _as_json(over_all, champion, part) | {
+                    "earlier_rows": {**earlier, "n": comparison.num_rows}
+                }
             if comparison.difference is not None:
                 return _as_json(comparison, champion, part)
             reason = comparison.reason or reason
@@ -51,9 +62,31 @@ def compare_with_champion(
     }
 
 
+def _with_later_rows(
+    task: Task,
+    champion: Head,
+    files: dict[str, bytes],
+    new: JudgedRows,
+    old: JudgedRows,
+    result: HeadResult,
+    snapshot: Snapshot,
+) -> PairedComparison | None:
+    """On all hold-out rows of the new head; None where the champion was judged on them, or cannot be any more."""
+    if not has_later_rows(new, old):
+        return None
+    try:
+        again = judged_again(task, champion, files, new, snapshot)
+    except (
+        BundleError,
+        StorageError,
+    ):  # such as an encoder of an unknown format: what was stored still compares
+        return None
+    return _compare(new, again, files, result, has_same_numbers=True)
+
+
 def _compare(
     new: JudgedRows,
-    stored: bytes,
+    old: JudgedRows,
     files: dict[str, bytes],
     result: HeadResult,
     *,
@@ -61,7 +94,6 @@ def _compare(
 ) -> PairedComparison:
     """Raises: BundleError."""
     champion = unpack(files)
-    old = JudgedRows.from_bytes(stored, champion.task, new.on)
     classes = champion.classes
     if classes is not None and result.head.classes is not None and champion.task is new.task:
         try:

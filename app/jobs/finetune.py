@@ -80,7 +80,7 @@ class FinetuneJob:
         heads = [
             _failed(to_fit, failures[to_fit.target.name])
             if to_fit.target.name in failures
-            else _stored(task, to_fit, fitted[to_fit.target.name], payload)
+            else _stored(task, to_fit, fitted[to_fit.target.name], payload, snapshot)
             for to_fit in wanted
         ]
         views = view_groups({name: found.head.view for name, found in fitted.items()})
@@ -160,9 +160,11 @@ def _labels(
         return None
 
 
-def _stored(task: Task, to_fit: _ToFit, result: HeadResult, payload: FinetunePayload) -> JsonObject:
+def _stored(
+    task: Task, to_fit: _ToFit, result: HeadResult, payload: FinetunePayload, snapshot: Snapshot
+) -> JsonObject:
     bundle = put_bundle(task.store, task.workspace_id, result.to_files(), kind="head")
-    comparison = compare_with_champion(task, to_fit.champion, result, payload.snapshot_id)
+    comparison = compare_with_champion(task, to_fit.champion, result, snapshot, payload.snapshot_id)
     return {
         "head_id": to_fit.head.id,
         "target": to_fit.target.name,

@@ -8,7 +8,7 @@ from storage.orm import Job
 from storage.orm.base import JsonObject
 from storage.unit_of_work import UnitOfWork
 
-_COMPARED = ("metric", "difference", "low", "high", "n", "on", "sentence")
+_COMPARED = ("metric", "difference", "low", "high", "n", "on", "sentence", "earlier_rows")
 
 
 class RefitJob(FinetuneJob):
