@@ -37,7 +37,7 @@ def kinds_frame(num_rows: int, seed: int = 0) -> pl.DataFrame:
     data: dict[str, list[object]] = {
         "joined": [moment.date() for moment in moments],
         "seen": [moment.strftime("%d/%m/%Y %H:%M") for moment in moments],
-        "stamp": [int(moment.timestamp()) for moment in moments],
+        "stamp": [int((moment - dt.datetime(1970, 1, 1)).total_seconds()) for moment in moments],
         "note": [" ".join(rng.choice(_WORDS, size=int(rng.integers(3, 9)))) for _ in range(num_rows)],
         "zip": [f"{code:05d}" for code in rng.integers(0, 40, num_rows) * 251],
         "plz": [int(code) for code in rng.integers(0, 40, num_rows) * 2503],
