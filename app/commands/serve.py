@@ -188,8 +188,9 @@ def _welcome(url: str, home: Path, key_file: Path, first_key: str | None) -> Non
     say(f"Rootstock serves {url} on {home}; Ctrl-C stops it.", style="bold")
     if first_key is not None and sys.stderr.isatty():
         say(f"  first key  {first_key}  (shown only now)")
+    if key_file.exists():  # not where the operator chose the key, or another process made it
+        say(f"  admin key  {key_file}: the command line and Client() of this user find it by themselves")
     say(
-        f"  admin key  {key_file}: the command line and Client() of this user find it by themselves\n"
         f"  routes     {url}/docs\n"
         "  next       rootstock register customers customers.csv --key id --wait, or rootstock demo"
     )
