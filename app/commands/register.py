@@ -11,6 +11,7 @@ from app.commands.column_words import overrides_from, split_from, split_names
 from app.commands.console import say
 from app.commands.following import Wait, report_started, wait_for
 from app.commands.session import session_of
+from rootstock_client import ServerFiles
 
 _ROLES = "Roles"
 _FILE = "How to read the file (found by itself where left out)"
@@ -19,7 +20,19 @@ _FILE = "How to read the file (found by itself where left out)"
 def register(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="A new name: a-z, 0-9, _ and -.")],
-    file: Annotated[Path, typer.Argument(help="A CSV, TSV or Parquet file.", exists=True, dir_okay=False)],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="CSV, TSV, Parquet, Arrow or JSON lines, also compressed; several with the same columns.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Instead of files: a folder of the server, by its word.")
+    ] = None,
+    pattern: Annotated[str, typer.Option(help="Which files of --source, such as '2024-*.parquet'.")] = "*",
     key: Annotated[
         str, typer.Option(rich_help_panel=_ROLES, help="Column(s) that name a row, with commas.")
     ] = "",
@@ -56,21 +69,40 @@ def register(
     encoding: Annotated[str | None, typer.Option(rich_help_panel=_FILE)] = None,
     decimal: Annotated[str | None, typer.Option(rich_help_panel=_FILE, help="Decimal mark: . or ,")] = None,
     no_header: Annotated[bool, typer.Option("--no-header", rich_help_panel=_FILE)] = False,
+    skip_lines: Annotated[
+        int | None, typer.Option(min=0, rich_help_panel=_FILE, help="Lines above the header.")
+    ] = None,
+    skip_ragged_rows: Annotated[
+        bool,
+        typer.Option("--skip-ragged-rows", rich_help_panel=_FILE, help="Leave rows of a wrong length out."),
+    ] = False,
+    skip_odd_rows: Annotated[
+        bool,
+        typer.Option("--skip-odd-rows", rich_help_panel=_FILE, help="Leave rows unlike all others out."),
+    ] = False,
     pretrain: Annotated[
         bool, typer.Option("--pretrain", help="Pretrain an encoder as soon as it is stored.")
     ] = False,
     wait: Wait = False,
 ) -> None:
-    """Upload a table; its columns are profiled, typed and given roles."""
+    """Register a table from files, or from a folder of the server; its columns are profiled, typed and given roles."""
+    if (source is None) == (not files):
+        raise typer.BadParameter("name one or more files, or a folder of the server with --source")
     session = session_of(ctx)
     reading: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "decimal": decimal}
     reading = {name: value for name, value in reading.items() if value is not None}
     if no_header:
         reading["has_header"] = False
+    if skip_lines is not None:
+        reading["skip_lines"] = skip_lines
+    if skip_ragged_rows:
+        reading["ragged_rows"] = "skip"
+    if skip_odd_rows:
+        reading["odd_rows"] = "skip"
     with session.client() as client:
         job = client.register(
             name,
-            file,
+            files if source is None and files else ServerFiles(source or "", pattern),
             columns=overrides_from(column or ()),
             key=split_names(key),
             targets=split_names(targets),

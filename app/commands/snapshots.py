@@ -13,6 +13,7 @@ from app.commands.console import say, show_fields, show_table
 from app.commands.following import Wait, report_started, wait_for
 from app.commands.session import session_of
 from app.commands.tables import TableName
+from rootstock_client import ServerFiles
 
 Version = Annotated[int, typer.Argument(min=1, help="Version of a snapshot.")]
 
@@ -28,8 +29,20 @@ snapshots = typer.Typer(
 def add(
     ctx: typer.Context,
     table: TableName,
-    file: Annotated[Path, typer.Argument(help="A CSV, TSV or Parquet file.", exists=True, dir_okay=False)],
     mode: Annotated[str, typer.Option(help="replace all rows, append new ones, or upsert by key.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="As for register; several with the same columns.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Instead of files: a folder of the server, by its word.")
+    ] = None,
+    pattern: Annotated[str, typer.Option(help="Which files of --source, such as '2024-*.parquet'.")] = "*",
     on_conflict: Annotated[
         str | None,
         typer.Option(
@@ -53,6 +66,8 @@ def add(
     wait: Wait = False,
 ) -> None:
     """Upload rows for a table; they become its next snapshot."""
+    if (source is None) == (not files):
+        raise typer.BadParameter("name one or more files, or a folder of the server with --source")
     if mode not in MODES:
         raise typer.BadParameter(f"--mode is one of {', '.join(MODES)}; received {mode!r}")
     if on_conflict is not None and on_conflict not in CONFLICTS:
@@ -61,7 +76,7 @@ def add(
     with session.client() as client:
         job = client.add_snapshot(
             table,
-            file,
+            files if source is None and files else ServerFiles(source or "", pattern),
             mode=cast(Any, mode),
             on_conflict=cast(Any, on_conflict),
             accept_drift=accept_drift,

@@ -30,6 +30,7 @@ from rootstock_client.errors import (
     UnexpectedResponseError,
 )
 from rootstock_client.jobs import ErrorOfJob, Job, JobEvent, Progress
+from rootstock_client.server_files import ServerFiles
 from rootstock_client.version import __version__
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "Progress",
     "RetryPolicy",
     "RootstockError",
+    "ServerFiles",
     "ServiceFailedError",
     "ServiceUnavailableError",
     "ServiceUnreachableError",

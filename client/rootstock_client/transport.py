@@ -35,7 +35,9 @@ from rootstock_client.errors import (
 from rootstock_client.version import __version__
 
 JsonObject = dict[str, Any]
-Upload = Callable[[ExitStack], Mapping[str, tuple[str, Any, str]]]
+FileParts = list[tuple[str, tuple[str, Any, str]]]
+"""Parts of a multipart body: field, and name, content and type of the file."""
+Upload = Callable[[ExitStack], FileParts]
 """Opens the files of a multipart body, anew for every attempt; the stack closes them."""
 
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})

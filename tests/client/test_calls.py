@@ -12,7 +12,7 @@ import httpx
 import polars as pl
 import pytest
 
-from rootstock_client import InvalidArgumentError, InvalidRequestError, UnexpectedResponseError
+from rootstock_client import InvalidArgumentError, InvalidRequestError, ServerFiles, UnexpectedResponseError
 from tests.client.service import PreparedService, job, ok, problem
 
 STARTED = {"table": {"name": "t", "status": "registering"}, "job": job(kind="ingest")}
@@ -371,3 +371,36 @@ class TestPredict:
             client.predict("t", "churn", rows=pl.DataFrame({"age": [float("inf")]}))
         with pytest.raises(InvalidArgumentError, match="'tags'"):
             client.predict("t", "churn", rows=pl.DataFrame({"tags": [["a"]]}))
+
+
+def test__register__several_files__are_parts_of_one_form_in_order(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("b.csv", "a.csv")]
+    for path in paths:
+        path.write_text(f"x,y\n{path.stem},1\n")
+    service = PreparedService(ok(STARTED, 202))
+    service.client().register("t", paths)
+    body = service.requests[0].content
+    assert body.count(b'name="file"; filename=') == 2
+    assert body.index(b"b.csv") < body.index(b"a.csv")
+    with pytest.raises(InvalidArgumentError, match="at least one"):
+        service.client().register("t", [])
+
+
+def test__register__files_of_the_server__are_named_in_json() -> None:
+    service = PreparedService(ok(STARTED, 202))
+    source = ServerFiles("exports", "2024-*.csv")
+    service.client().register("t", source, key="id", evaluation_fraction=0.25, reading={"decimal": ","})
+    assert json.loads(service.requests[0].content) == {
+        "name": "t",
+        "columns": {"id": {"role": "key"}},
+        "evaluation_fraction": 0.25,
+        "reading": {"decimal": ","},
+        "source": {"folder": "exports", "pattern": "2024-*.csv"},
+    }
+
+
+def test__sources__listed__with_their_pattern() -> None:
+    found = [{"folder": "exports", "num_files": 2}]
+    service = PreparedService(ok({"sources": found}))
+    assert service.client().sources("*.csv") == found
+    assert service.requests[0].url.params["pattern"] == "*.csv"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from typing import Any, Literal
 
-import polars as pl
-
 from rootstock_client.calls.base import Calls, started, without_none
-from rootstock_client.calls.tables import ColumnOverrides, split_field, upload_of
+from rootstock_client.calls.tables import ColumnOverrides, split_field
 from rootstock_client.jobs import Job
+from rootstock_client.sending import Source, sending
 from rootstock_client.transport import JsonObject, json_object
 
 Mode = Literal["replace", "append", "upsert"]
@@ -21,7 +19,7 @@ class SnapshotCalls(Calls):
     def add_snapshot(
         self,
         table: str,
-        source: str | PathLike[str] | pl.DataFrame,
+        source: Source,
         *,
         mode: Mode,
         on_conflict: Literal["refuse", "keep", "update"] | None = None,
@@ -74,8 +72,7 @@ class SnapshotCalls(Calls):
                 "tables",
                 table,
                 "snapshots",
-                fields=fields,
-                upload=upload_of(table, source),
+                **sending(table, source, fields),
                 makes_something=True,
             )
         )

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from os import PathLike
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import polars as pl
 
 from rootstock_client.calls.base import Calls, started, without_none
 from rootstock_client.errors import InvalidArgumentError
-from rootstock_client.frames import parquet_bytes
 from rootstock_client.jobs import Job
-from rootstock_client.transport import JsonObject, Upload, json_object
+from rootstock_client.sending import Source, sending
+from rootstock_client.transport import JsonObject, json_object
 
 Names = str | Sequence[str]
 ColumnOverrides = Mapping[str, Mapping[str, str]]
 """Column name to what is said of it: `{"zip": {"kind": "categorical"}, "churned": {"role": "target"}}`."""
-
-OCTETS = "application/octet-stream"
 
 
 class TableCalls(Calls):
     def register(
         self,
         name: str,
-        source: str | PathLike[str] | pl.DataFrame,
+        source: Source,
         *,
         columns: ColumnOverrides | None = None,
         key: Names = (),
@@ -46,13 +39,15 @@ class TableCalls(Calls):
         """Upload a table under a new name; the job turns it into a snapshot with kinds, roles and a profile.
 
         Args:
-            source: a CSV, TSV or Parquet file (streamed, never held in memory), or a data frame.
+            source: a file (CSV, TSV, Parquet, Arrow IPC, JSON lines; plain or compressed; streamed, never held in
+                memory), several files with the same columns, a data frame, or `ServerFiles`.
             columns: kinds and roles that are known; everything else is inferred.
             key, group, time, weight, targets, drop: columns by role, a shorter way to write `columns`.
             split: `auto` (default), `time`, `group`, `key` or `row`: how rows are kept apart for evaluation; or with a
                 fixed moment from which on rows evaluate: `{"by": "time", "cutoff": "2024-06-01"}`.
             evaluation_fraction: 0 to 0.5, by default 0.1.
-            reading: what is known of the file: `delimiter`, `encoding`, `decimal`, `has_header`, `format`.
+            reading: what is known of the file: `delimiter`, `encoding`, `decimal`, `has_header`, `skip_lines`,
+                `ragged_rows`, `odd_rows` and others (docs/reading.md).
             pretrain: queue the pretraining as soon as the snapshot is ready, for `pretrain_max_seconds` (by default 600).
 
         Raises:
@@ -76,10 +71,15 @@ class TableCalls(Calls):
                 else repr(float(pretrain_max_seconds)),
             }
         )
-        upload = upload_of(name, source)
-        return started(
-            self._transport.call("POST", "tables", fields=fields, upload=upload, makes_something=True)
-        )
+        sent = sending(name, source, fields)
+        return started(self._transport.call("POST", "tables", **sent, makes_something=True))
+
+    def sources(self, pattern: str = "*") -> list[JsonObject]:
+        """Folders of the server that tables may be read from, each with the number of its files that match."""
+        params = {"pattern": pattern}
+        answer = json_object(self._transport.call("GET", "sources", params=params))
+        found: list[JsonObject] = answer["sources"]
+        return found
 
     def tables(self) -> list[JsonObject]:
         """All tables of the key's workspace."""
@@ -133,26 +133,3 @@ def split_field(split: str | Mapping[str, Any] | None) -> str | None:
     if not split:
         return None
     return json.dumps({"by": split} if isinstance(split, str) else dict(split))
-
-
-def upload_of(name: str, source: str | PathLike[str] | pl.DataFrame) -> Upload:
-    """Opens the source anew for every attempt, so that a retry sends all of it."""
-    if isinstance(source, pl.DataFrame):
-        content = parquet_bytes(source)
-        return lambda stack: {"file": (f"{name}.parquet", content, OCTETS)}
-    path = Path(source)
-    if not path.is_file():
-        raise InvalidArgumentError(f"there is no file {str(path)!r}", code="no_such_file")
-    return _file_upload(path)
-
-
-def _file_upload(path: Path) -> Callable[[ExitStack], Mapping[str, tuple[str, Any, str]]]:
-    def open_file(stack: ExitStack) -> Mapping[str, tuple[str, Any, str]]:
-        try:
-            return {"file": (path.name, stack.enter_context(path.open("rb")), OCTETS)}
-        except OSError as error:
-            raise InvalidArgumentError(
-                f"the file {str(path)!r} cannot be opened: {error.strerror}", code="unreadable_file"
-            ) from error
-
-    return open_file
