@@ -96,8 +96,8 @@ def _classes(
     warnings = []
     if known < len(found):
         warnings.append(
-            f"{len(found) - known} of {len(found)} classes were too rare in pretraining for the encoder to learn, and get "
-            "probability 0"
+            f"{len(found) - known} of {len(found)} classes are not among the values that the encoder tells apart (too rare in "
+            "pretraining, or too many), and get probability 0"
         )
     positions = np.array(found, dtype=np.int64)
     return np.where(positions >= 0, positions + NUM_EXTRA_CLASSES, -1), warnings

@@ -9,7 +9,8 @@ from models.encoders import ENCODERS, EncoderConfig
 from models.encoders.column_guesses import ColumnGuesses
 from models.features.codec import Codec, Codes
 from models.layers.column_outputs import ColumnOutputs
-from tests.models.small_tables import MIXED_SCHEMA, mixed_frame
+from tests.models.kinds_table import KINDS_SCHEMA, kinds_frame
+from tests.models.small_tables import MIXED_SCHEMA, TINY, mixed_frame
 
 NUM_ROWS = 60
 
@@ -89,3 +90,21 @@ def test__column_guesses__agree_with_the_outputs_they_were_trained_as(
             encoded.tokens[:, [position]].transpose(0, 1), [position]
         )
         torch.testing.assert_close(found.log_softmax(dim=1), expected, atol=1e-5, rtol=1e-4)
+
+
+def test__column_guesses__derived_columns__hide_with_their_siblings() -> None:
+    """Any part of a date gives the others away, so all are hidden when one is guessed."""
+    frame = kinds_frame(40)
+    codec = Codec.fit(frame, KINDS_SCHEMA)
+    generator = torch.Generator().manual_seed(1)
+    encoder = TINY.build(codec, generator=generator).freeze()
+    guesses = ColumnGuesses(codec, encoder, ColumnOutputs(codec, encoder.d_model, generator=generator))
+    for source in ("joined", "zip"):
+        parts = [name for name, of in zip(codec.names, codec.source_of, strict=True) if of == source]
+        assert len(parts) > 1
+        changed = codec.transform(frame.with_columns(frame[source].reverse()))
+        before = guesses.compute(codec.transform(frame), ("price",), parts)
+        for one, other in zip(before, guesses.compute(changed, ("price",), parts), strict=True):
+            assert torch.equal(one, other)
+        (elsewhere,) = guesses.compute(changed, ("price",), ("colour",))
+        assert not torch.equal(elsewhere, guesses.compute(codec.transform(frame), ("price",), ("colour",))[0])
