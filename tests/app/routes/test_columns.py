@@ -125,8 +125,8 @@ def test__proposals__are_listed_accepted_once_and_say_what_cannot_be(shop: Servi
     accepted = shop.http.post(url, json={"columns": "*"}).json()
     assert "row_weight" in {one["column"] for one in accepted["accepted"]}
     assert "flat" in {one["column"] for one in accepted["skipped"]}
-    columns = {one["name"]: one for one in shop.http.get("/v1/tables/people").json()["columns"]}
-    assert columns["row_weight"]["role"] == "weight"
+    roles = {one["name"]: one["role"] for one in shop.http.get("/v1/tables/people").json()["columns"]}
+    assert roles["row_weight"] == "weight"
     again = shop.http.post(url, json={"columns": "*"}).json()
     assert again["accepted"] == []
     assert again["schema_version"] == accepted["schema_version"]
