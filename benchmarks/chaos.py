@@ -116,8 +116,11 @@ def _storm(
 def _predict_again(deployment: Deployment, ledger: Ledger) -> None:
     """Every head once more, now that everything is quiet."""
     client = ChaosClient(-1, deployment.url, deployment.key(), ledger, 0)
-    for table, head in list(ledger.predictions):
-        client.predict(table, head)
+    try:
+        for table, head in list(ledger.predictions):
+            client.predict(table, head)
+    finally:
+        client.close()
 
 
 def _expect_no_leftovers(deployment: Deployment, ledger: Ledger) -> None:

@@ -35,12 +35,13 @@ ACTIVATION_FLOATS = 40  # per token, width and layer, of a training step
 CHECKPOINT_COPIES = 10  # weights, the best weights, two moments; two checkpoints, and the bundle
 
 RAW_FEATURES_PER_COLUMN = 12
-FEATURE_BYTES = 20  # of one row feature of a labelled row: the feature itself, folds and solver
+FEATURE_BYTES = 45  # of one row feature of a cross-validated row: folds, solver, baselines
 FEATURE_CELLS_PER_S = 3e6  # row features, computed by the encoder
-SOLVED_CELLS_PER_S = 1.5e6  # fitted with cross-validation, per target
-BASELINE_S = 2.0  # per target, at least
+SOLVED_CELLS_PER_S = 8e5  # fitted with cross-validation, per target
+BASELINE_S = 4.0  # per target, at least
 MAX_FEATURE_BYTES = 2 << 30
 MAX_LABELLED_ROWS = 200_000
+MAX_FOLD_ROWS = 20_000  # more labels than this are not cross-validated
 OVERHEAD_S = 1.0  # starting, reading, publishing
 
 
@@ -128,13 +129,15 @@ def estimate_finetune(
     labels = [max(1, min(count or num_rows, num_rows, MAX_LABELLED_ROWS)) for count in num_labels]
     most = max(labels, default=1)
     feature_cells = most * width * max(1, num_views)
-    solved_cells = sum(min(count, 20_000) * width for count in labels)
+    solved_cells = sum(min(count, MAX_FOLD_ROWS) * width for count in labels)
     fitting_s = (
         feature_cells / FEATURE_CELLS_PER_S + solved_cells / SOLVED_CELLS_PER_S + BASELINE_S * len(labels)
     )
-    held_bytes = min(most * width * 4, MAX_FEATURE_BYTES) * FEATURE_BYTES / 4
+    held_bytes = min(most, MAX_FOLD_ROWS) * width * FEATURE_BYTES + 2 * min(
+        most * width * 4, MAX_FEATURE_BYTES
+    )
     return Estimate(
-        seconds=OVERHEAD_S + num_rows * num_columns / 2e7 + min(fitting_s, max_seconds),
+        seconds=OVERHEAD_S + num_rows * num_columns / 2e7 + min(fitting_s, 1.5 * max_seconds),
         memory_bytes=round(PROCESS_BYTES + num_rows * num_columns * 24 + held_bytes),
         disk_bytes=round(len(labels) * (width * 4 * 10 + MIB)),
         basis=_basis(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins  # `list` is a method's name here
 from collections.abc import Collection
 
 from app.schemas.jobs import (
@@ -106,7 +107,7 @@ class JobService:
             kinds_without_worker=sorted(set(self._kinds) - taken),
         )
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> builtins.list[str]:
         """Kinds of jobs that no worker takes at present, in words."""
         return [f"no worker takes {kind} jobs" for kind in self.workers().kinds_without_worker]
 

@@ -76,7 +76,10 @@ class ChaosClient:
         except GaveUp as error:
             self._ledger.violation(f"{self._name}: {error}")
         finally:
-            self._http.close()
+            self.close()
+
+    def close(self) -> None:
+        self._http.close()
 
     def _one_table(self, table: str, stop: threading.Event) -> None:
         answer = self._ask(

@@ -20,7 +20,7 @@ from tests.app.executors.tasks import eventually
 from tests.app.jobs.ground import Ground, table_csv
 
 ROOT = Path(__file__).parents[2]
-LONG = {"max_steps": 300, "seed": 11, "max_seconds": 3_600.0, "checkpoint_every_s": 0.2}
+LONG = {"max_steps": 160, "seed": 11, "max_seconds": 3_600.0, "checkpoint_every_s": 0.2}
 DEADLINE_S = 150.0
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test__pretraining__killed_again_and_again__equals_an_uninterrupted_one(groun
 
 
 def test__worker__killed_among_many_jobs__leaves_each_to_end_once(ground: Ground) -> None:
-    tables = [ground.queue_ingest(table_csv(), name=f"many-{number}") for number in range(6)]
+    tables = [ground.queue_ingest(table_csv(), name=f"many-{number}") for number in range(4)]
     with worker_process(ground) as one, worker_process(ground) as other:
         running = lambda: any(ground.job(job_id).status == "running" for job_id in tables)  # noqa: E731
         eventually(running, "a start", DEADLINE_S)
