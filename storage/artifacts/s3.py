@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,9 +18,12 @@ from pydantic import (
     model_validator,
 )
 
+from storage.artifacts.read_cache import ReadCache
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
+    from obstore.store import S3Store as Bucket
+
     from storage.artifacts.s3_store import S3Store
 
 REVEAL_SECRETS = "reveal_secrets"
@@ -97,4 +101,38 @@ class S3StoreConfig(BaseModel):
             raise StorageError(
                 "The S3 artifact store needs its driver: pip install 'rootstock[s3]'.", code="driver_missing"
             ) from None
-        return S3Store(self)
+        return S3Store(_bucket(self), self.prefix, ReadCache(self.cache_dir, self.cache_bytes))
+
+
+def _bucket(config: S3StoreConfig) -> Bucket:
+    credentials: dict[str, str] = {}
+    if config.access_key_id is not None and config.secret_access_key is not None:
+        credentials["access_key_id"] = config.access_key_id.get_secret_value()
+        credentials["secret_access_key"] = config.secret_access_key.get_secret_value()
+        if config.session_token is not None:
+            credentials["session_token"] = config.session_token.get_secret_value()
+    if config.endpoint is not None:
+        credentials["endpoint"] = config.endpoint
+    from obstore.store import S3Store as Bucket  # an optional dependency
+
+    return Bucket(
+        config.bucket,
+        region=config.region,
+        virtual_hosted_style_request=config.virtual_hosted,
+        client_options={
+            "allow_http": config.allow_http,
+            "connect_timeout": timedelta(seconds=5),
+            "read_timeout": timedelta(seconds=config.stall_timeout_s),
+            "timeout": timedelta(hours=6),  # of a whole request, which may be a large download
+        },
+        retry_config={
+            "max_retries": config.max_retries,
+            "retry_timeout": timedelta(seconds=config.retry_timeout_s),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=5),
+                "base": 2,
+            },
+        },
+        **credentials,  # type: ignore[arg-type]
+    )

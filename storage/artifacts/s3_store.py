@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import obstore
@@ -22,7 +21,6 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import S3Store as Bucket
 
 from storage.artifacts.read_cache import ReadCache
-from storage.artifacts.s3 import S3StoreConfig
 from storage.artifacts.store import StoredObject, check_digest, check_workspace, is_digest, sha256_hex
 from storage.errors import ArtifactDamaged, ArtifactMissing, StorageFull, StoreUnavailable
 
@@ -35,10 +33,10 @@ _READ_ATTEMPTS = 2  # bytes that are wrong once may have been changed on the way
 
 
 class S3Store:
-    def __init__(self, config: S3StoreConfig) -> None:
-        self._bucket = _bucket(config)
-        self._prefix = f"{config.prefix}/" if config.prefix else ""
-        self._cache = ReadCache(config.cache_dir, config.cache_bytes)
+    def __init__(self, bucket: Bucket, prefix: str, cache: ReadCache) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._cache = cache
 
     def put_bytes(self, workspace_id: str, data: bytes) -> str:
         digest = sha256_hex(data)
@@ -137,38 +135,6 @@ class S3Store:
                 return obstore.head(self._bucket, path)["last_modified"].timestamp()
         except ArtifactMissing:
             return None
-
-
-def _bucket(config: S3StoreConfig) -> Bucket:
-    credentials: dict[str, str] = {}
-    if config.access_key_id is not None and config.secret_access_key is not None:
-        credentials["access_key_id"] = config.access_key_id.get_secret_value()
-        credentials["secret_access_key"] = config.secret_access_key.get_secret_value()
-        if config.session_token is not None:
-            credentials["session_token"] = config.session_token.get_secret_value()
-    if config.endpoint is not None:
-        credentials["endpoint"] = config.endpoint
-    return Bucket(
-        config.bucket,
-        region=config.region,
-        virtual_hosted_style_request=config.virtual_hosted,
-        client_options={
-            "allow_http": config.allow_http,
-            "connect_timeout": timedelta(seconds=5),
-            "read_timeout": timedelta(seconds=config.stall_timeout_s),
-            "timeout": timedelta(hours=6),  # of a whole request, which may be a large download
-        },
-        retry_config={
-            "max_retries": config.max_retries,
-            "retry_timeout": timedelta(seconds=config.retry_timeout_s),
-            "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=5),
-                "base": 2,
-            },
-        },
-        **credentials,  # type: ignore[arg-type]
-    )
 
 
 def _unchanged(path: Path, digest: str) -> Iterator[bytes]:
