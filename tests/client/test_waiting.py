@@ -122,3 +122,24 @@ def test__read_events__cut_off_event__is_left_out() -> None:
 def test__job__that_is_none__is_an_unexpected_response(body: dict[str, object]) -> None:
     with pytest.raises(UnexpectedResponseError, match="job"):
         PreparedService(ok(body)).client().job("job_1")
+
+
+def test__wait__paused_job__is_told_and_waited_for_or_returned() -> None:
+    paused = job("paused")
+    told = event_stream([(1, "queued", {}), (2, "paused", {}), (3, "resumed", {}), (4, "succeeded", {})])
+    service = PreparedService(ok(RUNNING), told, ok(RUNNING), ok(paused), ok(RUNNING), ok(DONE))
+    seen: list[Job] = []
+    assert service.client().wait("job_1", on_progress=seen.append).status == "succeeded"
+    assert [state.is_paused for state in seen].count(True) == 1
+    assert PreparedService(ok(paused)).client().wait("job_1", until_paused=True).is_paused
+    halfway = event_stream([(1, "queued", {}), (2, "paused", {})])
+    service = PreparedService(ok(RUNNING), halfway, ok(RUNNING), ok(paused), ok(paused))
+    assert service.client().wait("job_1", until_paused=True).is_paused
+
+
+def test__pause_and_resume__ask_for_it() -> None:
+    service = PreparedService(ok(job("paused")), ok({**job("queued"), "waiting_for": "no worker"}))
+    client = service.client()
+    assert client.pause("job_1").is_paused
+    assert client.resume("job_1").waiting_for == "no worker"
+    assert service.calls == [("POST", "/v1/jobs/job_1/pause"), ("POST", "/v1/jobs/job_1/resume")]
