@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import stat
@@ -287,3 +288,66 @@ def test__registration__many_at_once_under_one_name__one_wins(service: Service) 
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 5
     found = service.footprint()
     assert (found["table"], found["job"], found["artifact"]) == (1, 1, 1)
+
+
+def test__several_files__plain_and_compressed__become_one_table(people: Service) -> None:
+    parts = [
+        b"id,zip,city\na,01067,Dresden\nb,01099,Ulm\n",
+        b"city,id,zip\nBonn,c,53111\n",
+        b'{"id": "d", "zip": "00001", "city": "Bonn"}\n',
+    ]
+    files = [
+        ("file", (f"part-{number}", gzip.compress(part) if number else part))
+        for number, part in enumerate(parts)
+    ]
+    answer = people.http.post(
+        "/v1/tables", data={"name": "several", "columns": '{"id": {"role": "key"}}'}, files=files
+    )
+    assert answer.status_code == 202, answer.text
+    people.work()
+    job = people.job(answer)
+    assert (job["status"], job["result"]["num_rows"]) == ("succeeded", 4), job
+    kinds = {
+        column["name"]: column["storage_type"]
+        for column in people.http.get("/v1/tables/several").json()["columns"]
+    }
+    assert kinds["zip"] == "string"
+    assert not list(people.settings.uploads_dir.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "place"),
+    [
+        ([b"a,b\n1,2\n", b"a,c\n1,2\n"], "files_differ", "file 2 (1.csv)"),
+        ([b"a,b\n1,2\n", b""], "empty_file", "File 2 (1.csv)"),
+        ([b"a,b\n1,2\n", gzip.compress(b"a,b\n1,2\n")[:-3]], "damaged_compression", "File 2 (1.csv)"),
+        ([gzip.compress(b"a,b\n1,2\n"), b"%PDF-1.7 "], "not_a_table", "File 2 (1.csv)"),
+    ],
+)
+def test__several_files__one_at_fault__is_named_at_once_and_nothing_is_left(
+    people: Service, parts: list[bytes], code: str, place: str
+) -> None:
+    before = people.footprint()
+    files = [("file", (f"../{number}.csv", part)) for number, part in enumerate(parts)]
+    answer = people.http.post("/v1/tables", data={"name": "fresh"}, files=files)
+    assert (answer.status_code, code_of(answer)) == (422, code)
+    assert place in answer.json()["detail"]
+    assert people.footprint() == before
+
+
+def test__several_files__more_than_allowed__are_refused(people: Service) -> None:
+    before = people.footprint()
+    files = [("file", (f"{number}.csv", b"a\n1\n")) for number in range(1_001)]
+    answer = people.http.post("/v1/tables", data={"name": "fresh"}, files=files)
+    assert (answer.status_code, code_of(answer)) == (422, "too_many_files")
+    assert people.footprint() == before
+
+
+def test__several_files__that_fault_inside__fail_the_job_with_file_and_line(people: Service) -> None:
+    files = [("file", ("a.csv", b"a,b\n1,2\n")), ("file", ("b.csv", b"a,b\n1,2\n3\n"))]
+    answer = people.http.post("/v1/tables", data={"name": "fresh"}, files=files)
+    people.work()
+    job = people.job(answer)
+    assert (job["status"], job["error"]["code"]) == ("failed", "ragged_row")
+    assert job["error"]["message"].startswith("File 2 (b.csv): Line 3")
+    assert people.http.get("/v1/tables/fresh").status_code == 404
