@@ -11,7 +11,7 @@ from app.settings import Settings
 from app.wiring import build_container
 from app.worker import Patience, Worker
 
-PATIENCE = Patience(lease_s=2.0, heartbeat_s=0.2, progress_s=0.2, grace_s=30.0)
+PATIENCE = Patience(lease_s=3.0, heartbeat_s=0.3, progress_s=0.2, grace_s=30.0)
 """A short lease, so that the tests need not wait long for a dead worker's job."""
 
 
