@@ -70,7 +70,7 @@ class Settlement:
             except FenceLost:
                 raise
             except ResultOutdated:
-                outcome = Outcome(Stopped(), outcome.stopped_for, outcome.progress)
+                outcome = Outcome(Stopped(), "outdated", outcome.progress)
             except StorageError as error:
                 if not _may_pass(error):
                     outcome = self._unpublished(job, outcome, error)
@@ -139,7 +139,8 @@ class Settlement:
                 uow.jobs.paused(job.id, job.fence, self._paused_message(job))
                 return "paused"
             case Stopped():  # for a shutdown; or for a pause that was taken back meanwhile
-                uow.jobs.requeue(job.id, job.fence)
+                reason = "outdated" if outcome.stopped_for == "outdated" else "worker_shutdown"
+                uow.jobs.requeue(job.id, job.fence, reason)
                 return "queued"
 
     def _paused_message(self, job: Job) -> str:

@@ -32,7 +32,7 @@ class Patience:
     stall_factor: float = 100.0
 
 
-StopReason = Literal["cancel", "pause", "shutdown"]
+StopReason = Literal["cancel", "pause", "shutdown", "outdated"]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from models.features.reading import RawTable, ReadLimits, ReadOptions, SourceFil
 from models.features.schema import (
     KEY_COLUMN,
     SPLIT_COLUMN,
+    ColumnKind,
     ColumnOverride,
     Role,
     SplitBy,
@@ -113,17 +114,7 @@ def ingest_next(
     columns = merged.frame.drop(KEY_COLUMN, SPLIT_COLUMN)
     schema, suggested = next_schema(columns, kept_schema, overrides)
     begin(2)
-    drift = drift_report(
-        merged.before,
-        merged.incoming,
-        (kept_schema, schema),
-        table.frame.columns,
-        spec.mode,
-        merged.changes,
-        suggested,
-    )
-    if not spec.accept_drift:
-        refuse_severe(drift)
+    drift = _drift(merged, (kept_schema, schema), table.frame.columns, suggested, spec)
     rule = _rule(stored, parent, merged, schema, spec)
     frame = with_row_ids(
         merged.frame.with_columns(continue_splits(merged.frame, merged.before, schema, rule)), schema
@@ -243,6 +234,22 @@ def _keys(table: RawTable, schema: TableSchema) -> pl.Series | None:
             )  # fmt: skip
         columns.append(column.model_copy(update={"storage_type": storage}))
     return row_keys(table, TableSchema(columns=tuple(columns))) if columns else None
+
+
+def _drift(
+    merged: Merged,
+    schemas: tuple[TableSchema, TableSchema],
+    file_columns: Sequence[str],
+    suggested: dict[str, ColumnKind],
+    spec: NextSpec,
+) -> dict[str, Any]:
+    """Raises: SchemaError drift_refused."""
+    report = drift_report(
+        merged.before, merged.incoming, schemas, file_columns, spec.mode, merged.changes, suggested
+    )
+    if not spec.accept_drift:
+        refuse_severe(report)
+    return report
 
 
 def _rule(

@@ -160,11 +160,12 @@ class JobQueue(Repository):
         """`running` becomes `cancelled`: the worker has stopped as asked. Raises FenceLost."""
         return self._finish(self.lock_fenced(job_id, fence), "cancelled", error=None, result=None)
 
-    def requeue(self, job_id: str, fence: int) -> Job:
-        """`running` becomes `queued` without using up an attempt (the worker shuts down). Raises FenceLost."""
+    def requeue(self, job_id: str, fence: int, reason: str = "worker_shutdown") -> Job:
+        """`running` becomes `queued` without using up an attempt: the worker shuts down, or what the job started from
+        has changed. Raises FenceLost."""
         job = self.lock_fenced(job_id, fence)
         job.attempt -= 1
-        self._release(job, "retried", {"reason": "worker_shutdown", "attempt": job.attempt + 1})
+        self._release(job, "retried", {"reason": reason, "attempt": job.attempt + 1})
         return job
 
     def paused(self, job_id: str, fence: int, message: str) -> Job:

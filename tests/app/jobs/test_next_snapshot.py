@@ -63,6 +63,8 @@ def test__two_jobs__on_one_parent__the_second_runs_again_on_what_the_first_publi
     assert all(isinstance(report, Succeeded) for report in reports)
     assert ground.settlement.settle(second, Outcome(reports[1])) == "succeeded"
     assert ground.settlement.settle(first, Outcome(reports[0])) == "queued"
+    with ground.database.reading() as uow:
+        assert uow.jobs.events(first_id)[-1].data["reason"] == "outdated"
     assert current(ground) == (2, NUM_ROWS + 20)
     again = ground.run(first_id)
     assert (again.status, again.attempt) == ("succeeded", 1)

@@ -278,7 +278,7 @@ def test__overrides__that_cannot_be__are_refused(tmp_path: Path, columns: dict[s
 
 def test__upsert__of_200_000_rows__takes_seconds(tmp_path: Path) -> None:
     line = Line(tmp_path, numbered(200_000))
-    began_at = time.monotonic()
+    began_at = time.process_time()  # not the wall: other tests run beside it
     changes = line.next(numbered(200_000, 100_000, extra=[1.5, 2.5] * 100_000), "upsert").changes
-    assert time.monotonic() - began_at < 10
+    assert time.process_time() - began_at < 10
     assert (changes.added, changes.updated + changes.unchanged) == (100_000, 200_000)
