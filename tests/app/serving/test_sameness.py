@@ -133,7 +133,6 @@ def test__predict__after_a_restart__equal_bodies(world: World) -> None:
         ("churn", "churned", ["Yes", "No", None, "maybe"]),
         ("spend", "churned", ["Yes", "No"]),
         ("churn", "id", [5, 6]),
-        ("churn", "note", ["other words", None]),
     ],
 )
 def test__predict__columns_a_head_must_not_see__change_nothing(
