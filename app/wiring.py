@@ -29,8 +29,8 @@ from app.services.proposals import ProposalService
 from app.services.refits import RefitService
 from app.services.restoring import RestoreService
 from app.services.rollbacks import RollbackService
-from app.services.sources import SourceService
 from app.services.snapshots import SnapshotService
+from app.services.sources import SourceService
 from app.services.tables import TableService
 from app.services.targets import TargetService
 from app.services.workspaces import ensure_first_key

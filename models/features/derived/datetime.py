@@ -111,7 +111,9 @@ def _integers(values: npt.NDArray[np.int64], known: npt.NDArray[np.bool_]) -> pl
     """Int64 [n], null where not `known`."""
     if known.all():
         return pl.Series(values)
-    return pl.Series(values).to_frame("values").select_seq(pl.when(pl.Series(known)).then("values")).to_series()
+    return (
+        pl.Series(values).to_frame("values").select_seq(pl.when(pl.Series(known)).then("values")).to_series()
+    )
 
 
 def _calendar(micros: npt.NDArray[np.int64]) -> dict[PartName, npt.NDArray[np.int64]]:

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.schemas.principal import Principal
 from app.schemas.labels import Label, LabelsRequest
+from app.schemas.principal import Principal
 from app.services.label_publishing import MAX_TRIES, LabelPublisher
 from app.services.labels import LabelService
 from tests.app.routes.records import ready_encoder

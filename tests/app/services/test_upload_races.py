@@ -66,7 +66,9 @@ def services(ground: Ground, num_losses: int) -> tuple[TableService, SnapshotSer
 
 def test__register_and_add__of_bytes_that_vanish__are_stored_again(ground: Ground, tmp_path: Path) -> None:
     tables, _, principal = services(ground, 1)
-    answer = tables.register(principal, RegisterRequest(name="people", columns={}), [received(tmp_path)], None)
+    answer = tables.register(
+        principal, RegisterRequest(name="people", columns={}), [received(tmp_path)], None
+    )
     assert ground.objects() == ground.referenced()
     assert ground.run(answer.body["job"]["id"]).status == "succeeded"
     _, snapshots, principal = services(ground, 2)

@@ -105,7 +105,16 @@ def test__rows_to_frame__names__follow_the_rule_for_extra_columns() -> None:
 
 def test__rows_to_frame__missing__counts_encoded_columns_only() -> None:
     result = rows_to_frame([{"text": None, "int": 1}, {"float": 1.0, "int": ""}], _SCHEMA, extra="refuse")
-    assert result.missing == {"text": 2, "int": 1, "code": 2, "float": 1, "bool": 2, "flag": 2, "date": 2, "time": 2}
+    assert result.missing == {
+        "text": 2,
+        "int": 1,
+        "code": 2,
+        "float": 1,
+        "bool": 2,
+        "flag": 2,
+        "date": 2,
+        "time": 2,
+    }
 
 
 def test__rows_to_frame__no_rows__gives_an_empty_frame_of_the_types() -> None:
