@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # These import neither torch nor polars, and are for all tests: databases, an S3 server, the platforms of both.
 from tests.platforms import own_platform, platform
@@ -22,6 +23,10 @@ __all__ = [
     "s3_process_server",
     "sqlite_template",
 ]
+
+# A deadline for one example would be a timing asserted in a test; on a busy machine it fails for no other reason.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # Before torch, polars or LightGBM is imported anywhere: their pools read these once. With several pytest
 # workers on two cores, more threads per process only wait for each other.

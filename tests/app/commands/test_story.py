@@ -163,9 +163,8 @@ def test__jobs__failed_one__exits_with_its_code_and_line(run: Run, tmp_path: Pat
     assert ran.code == ExitCode.JOB_FAILED
     assert "ragged_row" in ran.err
     assert "200" in ran.err
-    (job,) = [
-        job for job in run("jobs", "list", "--status", "failed", "--json").json if job["kind"] == "ingest"
-    ]
+    failed = run("jobs", "list", "--status", "failed", "--json").json  # newest first
+    job = next(job for job in failed if job["kind"] == "ingest")
     assert run("jobs", "wait", job["id"]).code == ExitCode.JOB_FAILED
     assert "failed" in run("jobs", "events", job["id"]).out
     assert json.loads(run("jobs", "events", job["id"], "--json").out.splitlines()[-1])["type"] == "failed"

@@ -44,8 +44,8 @@ def patch(service: Service, **columns: dict[str, str]) -> Any:
 
 
 KIND_ALLOWED = {
-    "code": {"categorical", "continuous", "constant", "identifier", "postal_code", "datetime"},
-    "note": {"categorical", "text", "ip_address", "postal_code", "identifier", "constant", "datetime"},
+    "code": {"categorical", "continuous", "constant", "identifier", "postal_code"},
+    "note": {"categorical", "text", "postal_code", "identifier", "constant"},
     "row_weight": {"categorical", "continuous", "identifier", "constant"},
 }
 KINDS = (

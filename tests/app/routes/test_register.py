@@ -29,7 +29,7 @@ REFUSED_AT_ONCE = {
     "empty file": (b"", "empty_file"),
     "header only": (b"a,b,c\n", "header_only"),
     "pdf named csv": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\n" * 20, "not_a_table"),
-    "zip named csv": (b"PK\x03\x04" + b"\0" * 500, "not_a_table"),
+    "zip named csv": (b"PK\x03\x04" + b"\0" * 500, "damaged_compression"),
     "10,000 columns": (",".join(f"c{i}" for i in range(10_000)).encode() + b"\n" + b",".join([b"1"] * 10_000) + b"\n", "too_many_columns"),
     "duplicate header": (b"a,b,a\n1,2,3\n", "duplicate_column"),
     "reserved name": (b"a,_key\n1,2\n", "invalid_column_name"),

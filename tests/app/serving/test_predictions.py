@@ -117,9 +117,12 @@ def test__predict__missing_and_unseen_cells__counted_per_column(
         {"plan": "gold", "city": "Eldorado", "active": False, "age": 30.0, "visits": 2},
     ]
     answer = world.answer(service, targets=["churn"], rows=rows)
-    assert answer["input"] == {"missing": {"plan": 1, "balance": 2}, "unseen": {"plan": 1, "city": 2}}
+    assert answer["input"] == {
+        "missing": {"plan": 1, "balance": 2, "note": 3},
+        "unseen": {"plan": 1, "city": 2},
+    }
     forbidden = world.answer(service, targets=["spend"], rows=rows)
-    assert forbidden["input"]["missing"] == {"plan": 1}  # balance is not looked at
+    assert forbidden["input"]["missing"] == {"plan": 1, "note": 3}  # balance is not looked at
 
 
 def test__predict__empty_row__everything_missing_and_still_an_answer(
