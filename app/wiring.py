@@ -16,6 +16,7 @@ from app.services.capacity import Capacity
 from app.services.columns import ColumnService
 from app.services.decisions import DecisionService
 from app.services.encoders import EncoderService
+from app.services.erasures import ErasureService
 from app.services.event_tail import EventTail
 from app.services.heads import HeadService
 from app.services.housekeeping import Housekeeper
@@ -63,6 +64,7 @@ class Container:
     sources: SourceService
     snapshots: SnapshotService
     restoring: RestoreService
+    erasures: ErasureService
     columns: ColumnService
     proposals: ProposalService
     encoders: EncoderService
@@ -161,6 +163,8 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
     publisher = LabelPublisher(database, store, folder=settings.uploads_dir)
     columns = ColumnService(database, store)
     counter = LabelCounter(database, publisher)
+    catalog.on_change(predictions.keep_only)
+    catalog.on_change(publisher.forget_snapshots)
     return Container(
         settings=settings,
         database=database,
@@ -186,6 +190,7 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
         ),
         snapshots=SnapshotService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes),
         restoring=RestoreService(database, store),
+        erasures=ErasureService(database, store, capacity),
         columns=columns,
         proposals=ProposalService(database, store, columns),
         encoders=EncoderService(database, store, capacity),

@@ -130,6 +130,7 @@ def _listen_sqlite(engine: Engine, lock_timeout_s: int) -> None:
             cursor.execute("PRAGMA synchronous = FULL")
             cursor.execute("PRAGMA foreign_keys = ON")
             cursor.execute("PRAGMA trusted_schema = OFF")
+            cursor.execute("PRAGMA secure_delete = ON")  # what is deleted or changed is overwritten
         finally:
             cursor.close()
 

@@ -13,6 +13,7 @@ from storage.repositories.audit import AuditRepository
 from storage.repositories.base import Changes, batched
 from storage.repositories.catalog import CatalogRepository
 from storage.repositories.encoders import EncoderRepository
+from storage.repositories.erasures import ErasureRepository
 from storage.repositories.heads import HeadRepository
 from storage.repositories.idempotency import IdempotencyRepository
 from storage.repositories.jobs import JobRepository
@@ -48,6 +49,7 @@ class UnitOfWork:
         self.artifacts = ArtifactRepository(session, self._changes)
         self.idempotency = IdempotencyRepository(session, self._changes)
         self.audit = AuditRepository(session, self._changes)
+        self.erasures = ErasureRepository(session, self._changes)
         self.catalog = CatalogRepository(session, self._changes)
 
     def now(self) -> float:

@@ -11,6 +11,7 @@ from app.commands.alias import alias
 from app.commands.demo import demo
 from app.commands.doctor import doctor
 from app.commands.encoders import encoders, pretrain
+from app.commands.erase import erase, erasures
 from app.commands.heads import finetune, heads
 from app.commands.health import health
 from app.commands.jobs import jobs
@@ -41,7 +42,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "refit": refit,
         "predict": predict,
     },
-    LOOK: {"profile": profile, "columns": columns},
+    LOOK: {"profile": profile, "columns": columns, "erase": erase},
     RUN: {"serve": serve, "worker": worker, "doctor": doctor, "health": health, "openapi": openapi},
 }
 GROUPS: dict[str, dict[str, typer.Typer]] = {
@@ -51,6 +52,7 @@ GROUPS: dict[str, dict[str, typer.Typer]] = {
         "targets": targets,
         "labels": labels,
         "encoders": encoders,
+        "erasures": erasures,
         "heads": heads,
         "alias": alias,
         "jobs": jobs,

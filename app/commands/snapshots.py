@@ -12,7 +12,7 @@ from app.commands.column_words import overrides_from, split_from
 from app.commands.console import say, show_fields, show_table
 from app.commands.following import Wait, report_started, wait_for
 from app.commands.session import session_of
-from app.commands.tables import TableName
+from app.commands.tables import TableName, Yes
 from rootstock_client import ServerFiles
 
 Version = Annotated[int, typer.Argument(min=1, help="Version of a snapshot.")]
@@ -21,7 +21,7 @@ MODES = ("replace", "append", "upsert")
 CONFLICTS = ("refuse", "keep", "update")
 
 snapshots = typer.Typer(
-    no_args_is_help=True, help="Add rows to a table; list, show and restore its snapshots."
+    no_args_is_help=True, help="Add rows to a table; list, show, restore and delete its snapshots."
 )
 
 
@@ -134,6 +134,21 @@ def restore(ctx: typer.Context, table: TableName, version: Version) -> None:
     say(f"{table}: snapshot {found['version']} holds the {found['num_rows']:,} rows of snapshot {version}")
     for warning in found["warnings"]:
         say(f"warning: {warning}", style="yellow")
+
+
+@snapshots.command("delete")
+def delete(ctx: typer.Context, table: TableName, version: Version, yes: Yes = False) -> None:
+    """Delete an old version that no encoder, label set or job stands on."""
+    if not yes:
+        typer.confirm(f"Delete snapshot {version} of {table}?", abort=True, err=True)
+    session = session_of(ctx)
+    with session.client() as client:
+        found = client.delete_snapshot(table, version)
+    if session.show(found):
+        return
+    say(
+        f"deleted snapshot {version} of {table} ({found['rows']:,} rows, {found['artifacts']} stored objects)"
+    )
 
 
 def _report(table: str, result: Mapping[str, Any]) -> None:

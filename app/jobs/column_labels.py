@@ -33,8 +33,11 @@ def column_labels(
         return _read(snapshot, column)
     with task.database.reading() as uow:
         earlier = uow.tables.snapshot(label_set.snapshot_id)
-        is_one_line = first_of_line(uow, earlier.id) == first_of_line(uow, snapshot_id)
-    if not schema.with_role(Role.KEY) and not is_one_line:
+        has_key = bool(
+            schema.with_role(Role.KEY)
+        )  # where rows have keys, snapshots of the line may be deleted
+        is_one_line = has_key or first_of_line(uow, earlier.id) == first_of_line(uow, snapshot_id)
+    if not is_one_line:
         raise LabelError(
             f"The labels were read from snapshot {earlier.version}, whose rows cannot be found in the current one: the "
             "table has no key and was replaced. Fit on the latest labels.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from app.jobs.contract import ResultOutdated, Task
 from app.jobs.snapshot_results import publish_snapshot, stored_result
 from app.schemas.payloads import IngestPayload, NextSnapshot
+from app.services.erasures import num_erasures
 from app.services.lookup import encoder_schema, schema_of
 from app.services.views import stale_reason
 from models.errors import InputError
@@ -50,6 +51,7 @@ def run_next(task: Task, payload: IngestPayload, wanted: NextSnapshot) -> JsonOb
         "parent_id": snapshot.id,
         "parent": snapshot.version,
         "schema_version": table.schema_version,
+        "erasures": num_erasures(table),
         "changes": report.changes.model_dump(),
         "drift": report.drift,
         "dropped": list(report.dropped),
@@ -67,7 +69,7 @@ def publish_next(
         current = uow.tables.current_snapshot(table)
         version = 0 if current is None else current.version
         raise Conflict(_outdated(wanted.parent, version), code="snapshot_outdated")
-    if table.schema_version != result["schema_version"]:
+    if table.schema_version != result["schema_version"] or num_erasures(table) != result["erasures"]:
         raise ResultOutdated
     before = schema_of(uow.tables.columns(table.id, table.schema_version))
     after = TableSchema.model_validate({"columns": result["columns"]})

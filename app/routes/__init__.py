@@ -6,6 +6,7 @@ A router joins `KEYED` and is closed to callers without a key; nothing is open u
 from app.routes import (
     aliases,
     encoders,
+    erasures,
     heads,
     jobs,
     keys,
@@ -24,6 +25,7 @@ KEYED = (probes.router,)
 KEYED_V1 = (
     tables.router,
     snapshots.router,
+    erasures.router,
     sources.router,
     encoders.router,
     targets.router,

@@ -13,6 +13,7 @@ from app.routes.edge.responses import answer_response, problems
 from app.routes.edge.uploads import ReceiveUpload, Upload
 from app.routes.parameters import Cursor, Limit, TableName, Version
 from app.schemas.tables import (
+    SnapshotDeleted,
     SnapshotDetail,
     SnapshotList,
     SnapshotRequest,
@@ -63,3 +64,9 @@ def restore_snapshot(
 ) -> Response:
     """Make the rows of an earlier snapshot current again, as a new version."""
     return answer_response(parts.restoring.restore(caller, table, version, repeat))
+
+
+@router.delete("/{version}", responses=problems(404, 409))
+def delete_snapshot(parts: Parts, caller: Writer, table: TableName, version: Version) -> SnapshotDeleted:
+    """Delete an old version that no encoder, label set or unfinished job stands on; its number is not used again."""
+    return parts.snapshots.delete(caller, table, version)

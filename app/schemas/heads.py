@@ -84,6 +84,7 @@ class HeadList(AnswerBody):
 class HeadDeleted(AnswerBody):
     target: str
     version: int
+    artifacts: int = Field(default=0, description="Stored objects that nothing else used, removed.")
 
 
 class AliasRequest(RequestBody):

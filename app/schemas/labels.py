@@ -183,6 +183,8 @@ class LabelSetComparison(AnswerBody):
 class LabelSetDeleted(AnswerBody):
     target: str
     version: int
+    labels: int = 0
+    artifacts: int = Field(default=0, description="Stored objects that nothing else used, removed.")
 
 
 class KeysToLabel(AnswerBody):

@@ -95,7 +95,8 @@ def _is_key(value: object) -> bool:
     return type(value) is int or (type(value) is str and 0 < len(value) <= MAX_KEY_CHARS)
 
 
-def _check_keys(keys: object) -> object:
+def check_keys(keys: object) -> object:
+    """Raises: PydanticCustomError invalid_key."""
     if keys is None:
         return None
     if not isinstance(keys, list):
@@ -134,7 +135,7 @@ class PredictRequest(BaseModel):
     ] = None
     keys: Annotated[
         SkipValidation[list[str | int] | None],
-        BeforeValidator(_check_keys, json_schema_input_type=list[str | int] | None),
+        BeforeValidator(check_keys, json_schema_input_type=list[str | int] | None),
         Field(description="Rows of the table's current snapshot by key; duplicates are allowed."),
     ] = None
     coverage: Annotated[

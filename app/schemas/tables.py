@@ -216,3 +216,11 @@ class TableDeleted(AnswerBody):
     heads: int
     cancelled_jobs: list[str]
     artifacts: int
+
+
+class SnapshotDeleted(AnswerBody):
+    """`artifacts` counts the stored objects that nothing else used."""
+
+    version: int
+    rows: int
+    artifacts: int

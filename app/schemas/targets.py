@@ -58,6 +58,7 @@ class TargetDeleted(AnswerBody):
     heads: int
     label_sets: int
     cancelled_jobs: list[str]
+    artifacts: int = Field(default=0, description="Stored objects that nothing else used, removed.")
 
 
 class DecisionRequest(RootModel[DecisionRule]):

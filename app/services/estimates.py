@@ -149,3 +149,18 @@ def estimate_finetune(
 
 def _basis(facts: str) -> str:
     return f"{facts}; constants measured on another machine: expect the truth within a factor of 3"
+
+
+def estimate_erase(snapshots: Iterable[tuple[int, int]]) -> Estimate:
+    """Of (rows, bytes) of the snapshots that are read, one after the other, and written again where they change."""
+    sizes = list(snapshots)
+    num_bytes = sum(size for _, size in sizes)
+    largest = max((size for _, size in sizes), default=0)
+    decoded = largest * DECODED_PER_PACKED_BYTE
+    seconds = OVERHEAD_S + num_bytes * DECODED_PER_PACKED_BYTE * PLAIN_READ_S_PER_BYTE
+    return Estimate(
+        seconds=seconds,
+        memory_bytes=round(PROCESS_BYTES + decoded * MEMORY_PER_DECODED_BYTE),
+        disk_bytes=2 * num_bytes,
+        basis=f"{len(sizes)} snapshots of {num_bytes:,} bytes; within a factor of 3",
+    )

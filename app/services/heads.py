@@ -122,8 +122,8 @@ class HeadService:
             head = uow.heads.by_version(target.id, version)
             released = uow.heads.delete(head)
             uow.audit.add(principal.workspace_id, principal.key_id, "head.delete", head.id)
-        remove_unreferenced(self._database, self._store, principal.workspace_id, released)
-        return HeadDeleted(target=target.name, version=version)
+        num_removed = remove_unreferenced(self._database, self._store, principal.workspace_id, released)
+        return HeadDeleted(target=target.name, version=version, artifacts=num_removed)
 
 
 def _fittable_targets(

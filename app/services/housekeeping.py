@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from app.services.erasures import settle_receipts
 from storage.artifacts import ArtifactStore
 from storage.engine import Database
 from storage.errors import StorageError
@@ -59,6 +60,7 @@ class Housekeeper:
             uow.workers.forget()
         self._forget_jobs()
         self.remove_uploads(before=time.time() - STALE_UPLOAD_S)
+        settle_receipts(self._database, self._store)
         report = sweep(self._database, self._store)
         if report.num_objects:
             logger.info("removed %d unreferenced artifacts, %d bytes", report.num_objects, report.num_bytes)

@@ -20,6 +20,7 @@ from app.schemas.labels import LabelsAccepted
 from app.schemas.principal import Principal
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
 from app.services.artifacts import ObjectGone, refer, remove_unreferenced
+from app.services.erasures import was_erased_since
 from app.services.label_facts import label_facts
 from app.services.label_files import empty_labels, read_labels, write_labels
 from app.services.lookup import current_schema, ready_table
@@ -155,6 +156,10 @@ class LabelPublisher:
     def snapshot(self, workspace_id: str, row: SnapshotRow) -> Snapshot:
         return self._open_snapshot(bundle_path(self._store, workspace_id, row.manifest_digest, ROWS_FILE))
 
+    def forget_snapshots(self, _: object) -> None:
+        """Rows may have been erased: key indexes are read again, from what is stored now."""
+        self._open_snapshot.cache_clear()
+
     def labels_of(self, workspace_id: str, label_set: LabelSet | None) -> pl.DataFrame:
         """Labels by key of a version; empty before the first."""
         if label_set is None or label_set.digest is None:
@@ -203,7 +208,7 @@ def _publish(
             draft.action,
             draft.restored_version,
         )
-        if label_set.version != version + 1:
+        if label_set.version != version + 1 or was_erased_since(uow, ground.table):
             raise _Outdated
         version = label_set.version
         refer(uow, store, principal.workspace_id, stored.digest, stored.num_bytes, label_set.id)

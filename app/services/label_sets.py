@@ -147,8 +147,10 @@ class LabelSetService:
                 label_set.id,
                 {"target": row.name, "version": version},
             )
-        remove_unreferenced(self._database, self._store, principal.workspace_id, released)
-        return LabelSetDeleted(target=row.name, version=version)
+        num_removed = remove_unreferenced(self._database, self._store, principal.workspace_id, released)
+        return LabelSetDeleted(
+            target=row.name, version=version, labels=label_set.num_labels, artifacts=num_removed
+        )
 
     def _version_before(self, principal: Principal, table: str, target: str, version: int) -> int:
         """0 where there is none."""

@@ -9,6 +9,7 @@ from app.schemas.principal import Principal
 from app.schemas.tables import SnapshotRestored
 from app.services.answers import Answer, RepeatableRequest, earlier_answer, make_once
 from app.services.columns import stale_encoders
+from app.services.erasures import was_erased_since
 from app.services.lookup import current_schema, ready_table
 from app.services.snapshots import body_of
 from models.features.merging import Changes, Mode, OnConflict, merge
@@ -116,6 +117,9 @@ def _publish(
     table = uow.tables.lock(ground.table.id)
     if table.current_snapshot_id != ground.current.id or table.schema_version != ground.table.schema_version:
         raise _Outdated
+    if was_erased_since(uow, ground.table):  # the rows to restore are not what they were
+        raise _Outdated
+    uow.tables.snapshot(ground.wanted.id)  # it may have been deleted
     if schema != ground.schema:
         rows = [column.model_dump(mode="json") for column in schema.columns]
         table = uow.tables.set_columns(table, table.schema_version + 1, rows)

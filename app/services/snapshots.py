@@ -10,6 +10,7 @@ from app.schemas.payloads import IngestPayload, NextSnapshot, UploadedFile
 from app.schemas.principal import Principal
 from app.schemas.tables import (
     SnapshotBody,
+    SnapshotDeleted,
     SnapshotDetail,
     SnapshotList,
     SnapshotRequest,
@@ -100,6 +101,21 @@ class SnapshotService:
                 "profile": f"/v1/tables/{table.name}/profile?snapshot={snapshot.version}",
             }
         )
+
+    def delete(self, principal: Principal, name: str, version: int) -> SnapshotDeleted:
+        """Delete a version that nothing stands on; its number is not used again.
+
+        Raises: NotFound `table_not_found`, `snapshot_not_found`; Conflict `snapshot_in_use`.
+        """
+        with self._database.writing() as uow:
+            table = table_of(uow, principal, name)
+            snapshot = uow.tables.snapshot_by_version(table.id, version)
+            released = uow.tables.delete_snapshot(snapshot)
+            uow.audit.add(
+                principal.workspace_id, principal.key_id, "snapshot.delete", snapshot.id, {"version": version}
+            )
+        num_removed = remove_unreferenced(self._database, self._store, principal.workspace_id, released)
+        return SnapshotDeleted(version=version, rows=snapshot.num_rows, artifacts=num_removed)
 
     def _queue(
         self,

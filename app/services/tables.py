@@ -208,6 +208,7 @@ class TableService:
                     released.update(uow.artifacts.remove_owner(job.id))
             encoders = uow.encoders.list(table.id)
             heads = [head for target in targets for head in uow.heads.list(target.id)]
+            num_snapshots = uow.tables.num_snapshots(table.id)
             released.update(uow.tables.delete(table))
             uow.audit.add(
                 principal.workspace_id, principal.key_id, "table.delete", table.id, {"name": table.name}
@@ -215,7 +216,7 @@ class TableService:
         num_removed = remove_unreferenced(self._database, self._store, principal.workspace_id, released)
         return TableDeleted(
             table=table.name,
-            snapshots=table.last_snapshot_version,
+            snapshots=num_snapshots,
             encoders=len(encoders),
             targets=len(targets),
             heads=len(heads),

@@ -107,9 +107,13 @@ class TargetService:
             uow.audit.add(
                 principal.workspace_id, principal.key_id, "target.delete", target.id, {"name": target.name}
             )
-        remove_unreferenced(self._database, self._store, principal.workspace_id, released)
+        num_removed = remove_unreferenced(self._database, self._store, principal.workspace_id, released)
         return TargetDeleted(
-            target=target.name, heads=len(heads), label_sets=num_label_sets, cancelled_jobs=cancelled
+            target=target.name,
+            heads=len(heads),
+            label_sets=num_label_sets,
+            cancelled_jobs=cancelled,
+            artifacts=num_removed,
         )
 
 

@@ -80,6 +80,13 @@ class ByteCache(Generic[K, V]):
                 self._num_bytes -= entry[1]
                 self._metrics.resized(self._num_bytes)
 
+    def keep_only(self, is_wanted: Callable[[K], bool]) -> None:
+        """Drop the other entries."""
+        with self._lock:
+            for key in [key for key in self._entries if not is_wanted(key)]:
+                self._num_bytes -= self._entries.pop(key)[1]
+            self._metrics.resized(self._num_bytes)
+
     def _keep(self, key: K, value: V, num_bytes: int) -> None:
         if num_bytes > self._budget_bytes:
             self._metrics.evicted()

@@ -64,6 +64,7 @@ class Catalog:
         self._stopping = threading.Event()
         self._poller: threading.Thread | None = None
         self._is_failing = False
+        self._listeners: list[Callable[[CatalogIndex], None]] = []
         if metrics is not None:
             metrics.watch_catalog(lambda: self.age_s)
 
@@ -76,6 +77,10 @@ class Catalog:
     def is_fresh(self) -> bool:
         """Whether requests are answered; false when the database has been out of sight for too long."""
         return self._index is not None and self.age_s <= self._max_age_s
+
+    def on_change(self, listener: Callable[[CatalogIndex], None]) -> None:
+        """Call `listener` with every new index, in the thread that read it: it must be quick and raise nothing."""
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """Load, and poll from now on. An unreachable database is no error here: requests answer 503 meanwhile."""
@@ -108,9 +113,13 @@ class Catalog:
             began_at = self._monotonic()
             with self._database.reading() as uow:
                 index = self._index
-                if index is None or uow.catalog.revision() != index.revision:
+                is_new = index is None or uow.catalog.revision() != index.revision
+                if index is None or is_new:
                     index = CatalogIndex(uow.catalog.load())
             self._index, self._checked_at = index, began_at
+            if is_new:
+                for listener in self._listeners:
+                    listener(index)
         finally:
             self._refresh_lock.release()
 

@@ -68,6 +68,11 @@ class CatalogIndex:
         self._targets: dict[str, dict[str, CatalogTarget]] = {}
         for target in snapshot.targets:
             self._targets.setdefault(target.table_id, {})[target.name] = target
+        self.snapshot_digests = frozenset(
+            table.snapshot_digest for table in snapshot.tables if table.snapshot_digest is not None
+        )
+        self.model_digests = frozenset(encoder.manifest_digest for encoder in snapshot.encoders)
+        self.model_digests |= frozenset(head.manifest_digest for head in snapshot.heads)
         self._resolutions: dict[tuple[str, tuple[str, ...]], Resolution] = {}
 
     def key(self, public_id: str) -> CatalogKey | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,8 +41,8 @@ class LoadedEncoder:
 
 
 class ModelCache:
-    """Byte-budget LRU over encoders and heads. Ids are never reused and versions are immutable, so an entry can
-    be evicted but not outdated.
+    """Byte-budget LRU over encoders and heads, by id. Ids are never reused, and what a version computes never changes; its
+    files do when rows are erased, which is what `keep_only` is for.
 
     Raises (from both look-ups): ModelUnavailable when the stored bundle is damaged, gone or not readable by this
     program.
@@ -50,22 +50,30 @@ class ModelCache:
 
     def __init__(self, store: ArtifactStore, budget_bytes: int, metrics: CacheMetrics) -> None:
         self._store = store
-        self._cache: ByteCache[str, LoadedEncoder | FittedHead] = ByteCache(budget_bytes, metrics)
+        self._cache: ByteCache[tuple[str, str], LoadedEncoder | FittedHead] = ByteCache(budget_bytes, metrics)
 
     @property
     def num_bytes(self) -> int:
         return self._cache.num_bytes
 
-    def __contains__(self, model_id: str) -> bool:
-        return model_id in self._cache
+    def __contains__(self, model: StoredModel) -> bool:
+        return (model.id, model.manifest_digest) in self._cache
+
+    def keep_only(self, digests: Collection[str]) -> None:
+        """Drop what was loaded from other manifests."""
+        self._cache.keep_only(lambda key: key[1] in digests)
 
     def encoder(self, workspace_id: str, entry: StoredModel) -> LoadedEncoder:
-        loaded = self._cache.get(entry.id, lambda: self._load_encoder(workspace_id, entry))
+        loaded = self._cache.get(
+            (entry.id, entry.manifest_digest), lambda: self._load_encoder(workspace_id, entry)
+        )
         assert isinstance(loaded, LoadedEncoder)
         return loaded
 
     def head(self, workspace_id: str, entry: StoredModel) -> FittedHead:
-        loaded = self._cache.get(entry.id, lambda: self._load_head(workspace_id, entry))
+        loaded = self._cache.get(
+            (entry.id, entry.manifest_digest), lambda: self._load_head(workspace_id, entry)
+        )
         assert not isinstance(loaded, LoadedEncoder)
         return loaded
 

@@ -19,7 +19,7 @@ from app.schemas.predict import EVERY_TARGET, PredictRequest
 from app.schemas.principal import Principal
 from app.serving.answers import answer_body
 from app.serving.catalog import Catalog
-from app.serving.catalog_index import Resolution, ResolvedHead
+from app.serving.catalog_index import CatalogIndex, Resolution, ResolvedHead
 from app.serving.errors import ModelUnavailable, TooManyRows
 from app.serving.inference import InferenceLane
 from app.serving.metrics import ServingMetrics
@@ -83,6 +83,11 @@ class PredictionService:
     def stop(self) -> None:
         """Finish the requests that are queued; later ones are refused."""
         self._lane.stop()
+
+    def keep_only(self, index: CatalogIndex) -> None:
+        """Hold nothing in memory that the catalog does not know (any more)."""
+        self._models.keep_only(index.model_digests)
+        self._rows.keep_only(index.snapshot_digests)
 
     def predict_json(self, principal: Principal, table: str, request: PredictRequest) -> bytes:
         """`predict` as the bytes of a JSON document."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,6 +98,11 @@ class RowCache:
         Raises: ModelUnavailable when it is damaged or gone.
         """
         return self._rows.get((digest, columns), lambda: self._load_rows(workspace_id, digest, columns))
+
+    def keep_only(self, digests: Collection[str]) -> None:
+        """Drop what is of other snapshots: they are not current any more, or hold rows that were erased."""
+        self._indices.keep_only(lambda digest: digest in digests)
+        self._rows.keep_only(lambda key: key[0] in digests)
 
     def _load_index(self, workspace_id: str, digest: str) -> tuple[KeyIndex, int]:
         with _readable():

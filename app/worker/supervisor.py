@@ -15,6 +15,7 @@ from app.executors import Executor, Failed, TaskSpec, started_executor
 from app.executors.running import report_unexpected
 from app.jobs import JOB_KINDS, JobKind
 from app.services.capacity import Capacity
+from app.services.erasures import settle_receipts
 from app.settings import Settings
 from app.worker.devices import resolve_device
 from app.worker.presence import ANNOUNCE_S, Presence
@@ -219,6 +220,7 @@ class Worker:
 
     def _keep_house(self) -> float:
         sweep_scratch(self._database, self._settings.scratch_dir)
+        settle_receipts(self._database, self._store)
         sweep(self._database, self._store)
         return 0.0
 

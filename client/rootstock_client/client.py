@@ -12,6 +12,7 @@ import httpx
 from rootstock_client.calls import (
     AliasCalls,
     EncoderCalls,
+    ErasureCalls,
     HeadCalls,
     JobCalls,
     KeyCalls,
@@ -28,6 +29,7 @@ from rootstock_client.transport import RetryPolicy, Transport
 class Client(
     TableCalls,
     SnapshotCalls,
+    ErasureCalls,
     EncoderCalls,
     TargetCalls,
     LabelCalls,

@@ -56,6 +56,23 @@ class JudgedRows:
             None if self.identities is None else self.identities[index],
         )
 
+    def without(self, identities: IdentityArray, removed: IndexArray | None) -> JudgedRows:
+        """The same without the rows of these `identities`, for a snapshot from which rows have been erased.
+
+        `removed`: their sorted positions in the snapshot that `rows` are positions of; None where that is not known.
+        Where rows have no identities, their positions tell them.
+        """
+        if self.identities is not None:
+            is_gone = np.isin(self.identities, identities)
+        elif removed is not None:
+            is_gone = np.isin(self.rows, removed)
+        else:
+            return self
+        kept = self.at(~is_gone)
+        if removed is None:
+            return kept
+        return replace(kept, rows=kept.rows - np.searchsorted(removed, kept.rows).astype(np.int64))
+
     def in_classes(self, own: Sequence[JsonScalar], wanted: Sequence[JsonScalar]) -> JudgedRows:
         """The same with outputs and labels in the order of `wanted`, which has all of `own` classes and may have more.
 

@@ -31,6 +31,9 @@ from storage.repositories.base import PendingEvent, Repository
 
 MAX_MESSAGE_CHARS = 500
 FINISHED = ("succeeded", "failed", "cancelled")
+UNFINISHED = ("queued", "running", "paused")
+UNTIL_END = "until_end"
+"""What a payload has under this name goes when the job ends, however it ends."""
 _EXPIRED_BATCH = 20
 
 
@@ -241,6 +244,8 @@ class JobQueue(Repository):
         job.status = status
         job.error = error
         job.result = result
+        if UNTIL_END in job.payload:
+            job.payload = {name: value for name, value in job.payload.items() if name != UNTIL_END}
         job.pause_requested = False
         job.lease_until = None
         job.finished_at = at

@@ -11,14 +11,16 @@ import builtins  # `list` is a method's name here
 
 from sqlalchemy import and_, delete, exists, func, or_, select
 
+from storage.errors import Conflict
 from storage.ids import new_id
 from storage.orm import Encoder, Head, Job, JobEvent
 from storage.orm.base import JsonObject
 from storage.repositories.base import batched
-from storage.repositories.job_queue import FINISHED
+from storage.repositories.job_queue import FINISHED, UNFINISHED
 from storage.repositories.job_requests import JobRequests
 from storage.repositories.pagination import MAX_PAGE, Page, fetch_page
 
+ERASE = "erase"  # the kind of job that changes what is fixed otherwise
 _MAX_SEQUENCE = 2**31 - 1
 _MAX_ID = 2**63 - 1
 _PURGE_BATCH = 500  # parameters of one statement
@@ -41,7 +43,15 @@ class JobRepository(JobRequests):
 
         `job_id`: a `new_id("job")` made earlier, where other rows had to name the job first. `estimate`: what it
         may take (`app.services.estimates`).
+
+        Raises:
+            Conflict: erasure_in_progress, while rows of the table are being erased: the job would read them before.
         """
+        if table_id is not None and self.unfinished(table_id, kind=ERASE):
+            raise Conflict(
+                "Rows of this table are being erased; send it again when that job has ended.",
+                code="erasure_in_progress",
+            )
         at = self._now()
         job = Job(
             id=job_id or new_id("job"),
@@ -59,6 +69,13 @@ class JobRepository(JobRequests):
         self._append(job, "queued", {}, at)
         self._session.flush()
         return job
+
+    def unfinished(self, table_id: str, kind: str | None = None) -> builtins.list[Job]:
+        """Jobs of the table that are queued, running or paused, oldest first."""
+        query = select(Job).where(Job.table_id == table_id, Job.status.in_(UNFINISHED))
+        if kind is not None:
+            query = query.where(Job.kind == kind)
+        return builtins.list(self._session.scalars(query.order_by(Job.created_at, Job.id)))
 
     def get(self, workspace_id: str, job_id: str) -> Job:
         """Raises NotFound (job_not_found), also for another workspace's job."""

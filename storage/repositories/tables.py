@@ -6,7 +6,7 @@ import builtins  # `list` is a method's name here
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, union_all
+from sqlalchemy import delete, func, insert, select, union_all
 
 from storage.errors import Conflict
 from storage.ids import new_id
@@ -15,6 +15,8 @@ from storage.orm.base import JsonObject
 from storage.repositories.base import MAX_VERSION, Repository
 from storage.repositories.jobs import JobRepository
 from storage.repositories.pagination import Page, fetch_page
+
+MOST_NAMED = 20
 
 
 class TableRepository(Repository):
@@ -180,6 +182,63 @@ class TableRepository(Repository):
             limit=limit,
             cursor=cursor,
         )
+
+    def num_snapshots(self, table_id: str) -> int:
+        query = select(func.count()).where(Snapshot.table_id == table_id)
+        return int(self._session.scalars(query).one())
+
+    def delete_snapshot(self, snapshot: Snapshot) -> builtins.list[str]:
+        """Delete an old snapshot that nothing stands on; its number is not used again.
+
+        Nothing happens if it is gone already. Returns the digests that nothing refers to any more.
+
+        Raises:
+            Conflict: snapshot_in_use, while it is current, an encoder or a label set was made from it, an unfinished job
+                reads it, or (in a table without key) later snapshots count their rows from it.
+        """
+        table = self._lock(Table, snapshot.table_id)  # who refers to a snapshot anew locks it too
+        current = self._lock(Snapshot, snapshot.id)
+        if table is None or current is None:
+            return []
+        users = self._users_of(table, current)
+        if users:
+            more = f" and {len(users) - MOST_NAMED} more" if len(users) > MOST_NAMED else ""
+            raise Conflict(
+                f"Snapshot {current.version} is in use: {', '.join(users[:MOST_NAMED])}{more}. Delete these first, or "
+                "make another snapshot current.",
+                code="snapshot_in_use",
+                users=", ".join(users),
+            )
+        released = self._release_artifacts([current.id])
+        self._session.delete(current)
+        self._session.flush()
+        return released
+
+    def _users_of(self, table: Table, snapshot: Snapshot) -> builtins.list[str]:
+        """What stands on a snapshot, in words."""
+        users = ["it is the current one"] if table.current_snapshot_id == snapshot.id else []
+        encoders = select(Encoder.version).where(Encoder.snapshot_id == snapshot.id).order_by(Encoder.version)
+        users += [f"encoder {version}" for version in self._session.scalars(encoders)]
+        label_sets = (
+            select(Target.name, LabelSet.version)
+            .join(Target, Target.id == LabelSet.target_id)
+            .where(LabelSet.snapshot_id == snapshot.id)
+            .order_by(Target.name, LabelSet.version)
+        )
+        users += [f"label set {version} of {name}" for name, version in self._session.execute(label_sets)]
+        jobs = select(Job).where(Job.table_id == table.id, Job.status.in_(("queued", "running", "paused")))
+        users += [
+            f"job {job.id}"
+            for job in self._session.scalars(jobs.order_by(Job.id))
+            if job.payload.get("snapshot_id") == snapshot.id
+        ]
+        has_key = any(column.role == "key" for column in self.columns(table.id))
+        if not has_key:  # rows are known by their number since the first snapshot of the line
+            children = select(Snapshot.version).where(
+                Snapshot.parent_id == snapshot.id, Snapshot.mode != "replace"
+            )
+            users += [f"snapshot {version}" for version in self._session.scalars(children)]
+        return users
 
     def current_snapshot(self, table: Table) -> Snapshot | None:
         if table.current_snapshot_id is None:

@@ -26,6 +26,10 @@ GONE: dict[str, dict[str, Any]] = {
         "heads": [{"head_id": "head_gone", "target_id": "tgt_gone", "label_set_id": "lbl_gone", "head": {"kind": "linear"}}],
         "skipped": {"other": "why"},
     },
+    "erase": {
+        "table_id": "tbl_gone", "num_keys": 1,
+        "until_end": {"salt": "00", "hmacs": ["00"], "identities": [1]},
+    },
 }  # fmt: skip
 """A payload per kind whose subject does not exist."""
 

@@ -2,6 +2,7 @@
 
 from rootstock_client.calls.aliases import AliasCalls
 from rootstock_client.calls.encoders import EncoderCalls
+from rootstock_client.calls.erasures import ErasureCalls
 from rootstock_client.calls.heads import HeadCalls
 from rootstock_client.calls.jobs import JobCalls
 from rootstock_client.calls.keys import KeyCalls
@@ -14,6 +15,7 @@ from rootstock_client.calls.targets import TargetCalls
 __all__ = [
     "AliasCalls",
     "EncoderCalls",
+    "ErasureCalls",
     "HeadCalls",
     "JobCalls",
     "KeyCalls",

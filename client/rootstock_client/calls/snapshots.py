@@ -93,6 +93,14 @@ class SnapshotCalls(Calls):
             )
         )
 
+    def delete_snapshot(self, table: str, version: int) -> JsonObject:
+        """Delete an old version; says what went with it.
+
+        Raises:
+            ConflictError: it is current, or an encoder, a label set or a job stands on it (`snapshot_in_use`).
+        """
+        return json_object(self._transport.call("DELETE", "tables", table, "snapshots", version))
+
     def proposals(self, table: str) -> list[JsonObject]:
         """Kinds and roles that the profile suggests and that are not in effect."""
         found: list[JsonObject] = self._get("tables", table, "proposals")["proposals"]

@@ -1,0 +1,163 @@
+"""Erasing rows by key: nothing of them is left, everything else is as it was, and the receipt says so."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from storage.orm.base import JsonObject
+from tests.app.routes.service import PEOPLE_ROLES, Service, code_of, people_csv
+
+SECRET = "zebra-quartz-unmistakable"
+KEY = "person-of-interest-77"
+OTHERS = [f"p{row}" for row in range(0, 240, 3)]
+
+
+def csv_with_secret(num_rows: int = 240) -> bytes:
+    """People with a note; one row has a key and a note that stand nowhere else."""
+    lines = people_csv(num_rows).decode().splitlines()
+    out = [lines[0] + ",note", *(f"{line},note {number % 5}" for number, line in enumerate(lines[1:]))]
+    out.insert(7, f"{KEY},33,Oslo,31234,Yes,{SECRET}")
+    return ("\n".join(out) + "\n").encode()
+
+
+def ready(home: Path) -> Service:
+    """A table with two snapshots, labels by key in two versions, one parked, an encoder and two heads."""
+    service = Service(home)
+    try:
+        _fill(service)
+    except BaseException:
+        service.close()
+        raise
+    return service
+
+
+def _fill(service: Service) -> None:
+    columns = {**PEOPLE_ROLES, "note": {"kind": "text"}}
+    assert service.register("people", csv_with_secret(), columns=columns).status_code == 202
+    service.work()
+    service.http.post(
+        "/v1/tables/people/targets", json={"name": "churn", "column": "churned"}
+    ).raise_for_status()
+    service.http.post(
+        "/v1/tables/people/targets", json={"name": "likes", "task": "binary"}
+    ).raise_for_status()
+    labels = [{"key": f"p{row}", "value": "ab"[row % 2]} for row in range(200)]
+    url = "/v1/tables/people/targets/likes/labels"
+    service.http.post(url, json={"labels": [*labels, {"key": KEY, "value": "a"}]}).raise_for_status()
+    service.http.post(
+        url, json={"labels": [{"key": "parked-1", "value": "b"}, {"key": "p201", "value": "b"}]}
+    ).raise_for_status()
+    service.http.post("/v1/tables/people/encoders", json={"max_seconds": 1}).raise_for_status()
+    service.work()
+    body = {"targets": ["churn", "likes"], "max_seconds": 10}
+    service.http.post("/v1/tables/people/fine-tunes", json=body).raise_for_status()
+    service.work()
+    more = b"id,age,city,income,churned,note\nnew1,40,Rome,31000,No,note 1\n"
+    files = {"file": ("more.csv", more, "text/csv")}
+    service.http.post("/v1/tables/people/snapshots", data={"mode": "append"}, files=files).raise_for_status()
+    service.work()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    service = ready(tmp_path / "home")
+    yield service
+    service.close()
+
+
+def predictions(service: Service, keys: list[str] = OTHERS) -> JsonObject:
+    body = {"targets": ["churn:1", "likes:1"], "keys": keys}
+    answer = service.http.post("/v1/tables/people/predict", json=body)
+    assert answer.status_code == 200, answer.text
+    found: JsonObject = answer.json()["predictions"]
+    return found
+
+
+def erase(service: Service, *keys: str) -> tuple[JsonObject, JsonObject]:
+    """The 202 and the receipt."""
+    answer = service.http.post("/v1/tables/people/erasures", json={"keys": list(keys)})
+    assert answer.status_code == 202, answer.text
+    service.work()
+    assert service.job(answer)["status"] == "succeeded", service.job(answer)
+    accepted = answer.json()
+    receipt = service.http.get(f"/v1/tables/people/erasures/{accepted['erasure']}")
+    assert receipt.status_code == 200, receipt.text
+    return accepted, receipt.json()
+
+
+def places_of(service: Service, text: str) -> list[str]:
+    """Files under the home that have `text`: as it is, or within a Parquet file."""
+    found = []
+    for path in service.settings.home.rglob("*"):
+        if not path.is_file():
+            continue
+        content = path.read_bytes()
+        if content[:4] == b"PAR1":
+            content += str(pl.read_parquet(path).to_dict(as_series=False)).encode()
+        if text.encode() in content:
+            found.append(path.name)
+    return found
+
+
+def is_clean(service: Service) -> bool:
+    """Whether the store has what the database refers to, and nothing else."""
+    with service.container.database.reading() as uow:
+        (workspace,) = uow.workspaces.list()
+        referenced = uow.artifacts.all_digests(workspace.id)
+    return {found.digest for found in service.container.store.list(workspace.id)} == referenced
+
+
+def test__erasure__of_a_row__leaves_nothing_of_it_and_all_else_as_it_was(service: Service) -> None:
+    assert places_of(service, KEY)
+    assert places_of(service, SECRET)
+    before = predictions(service)
+    num_rows = [
+        one["num_rows"] for one in service.http.get("/v1/tables/people/snapshots").json()["snapshots"]
+    ]
+    accepted, receipt = erase(service, KEY, "parked-1", "nobody-knows")
+    assert receipt["status"] == "completed"
+    assert (receipt["keys_requested"], receipt["keys_found"]) == (3, 2)
+    places = receipt["places"]
+    assert places["snapshots"] == [{"version": 1, "rows": 1}, {"version": 2, "rows": 1}]
+    assert [(one["version"], one["labels"]) for one in places["label_sets"]] == [(1, 1), (2, 2)]
+    assert places["objects_removed"] >= 4
+    assert KEY not in json.dumps([accepted, receipt])
+    digest = hmac.new(bytes.fromhex(accepted["salt"]), KEY.encode(), "sha256").hexdigest()
+    assert digest in receipt["keys_hmac_sha256"]
+    assert predictions(service) == before
+    gone = service.http.post("/v1/tables/people/predict", json={"targets": ["churn:1"], "keys": [KEY]})
+    assert code_of(gone) == "key_not_found"
+    after = service.http.get("/v1/tables/people/snapshots").json()["snapshots"]
+    assert [one["num_rows"] for one in after] == [number - 1 for number in num_rows]
+    service.container.database.dispose()  # the write-ahead log goes with the last connection
+    for text in (KEY, SECRET, "parked-1", accepted["salt"]):
+        assert places_of(service, text) == []
+    assert is_clean(service)
+    listed = service.http.get("/v1/tables/people/erasures").json()
+    assert [one["erasure"] for one in listed["erasures"]] == [accepted["erasure"]]
+    assert listed["unfinished"] == []
+
+
+def test__erasure__with_all_that_follows__works_on_what_is_left(service: Service) -> None:
+    train_before = service.http.get("/v1/tables/people/targets/likes").json()["num_labels"]
+    _, receipt = erase(service, KEY, "p1", "p3")
+    assert {head["target"] for head in receipt["trained_with"]["heads"]} <= {"churn", "likes"}
+    assert receipt["trained_with"]["encoders"] == [1]
+    assert service.http.get("/v1/tables/people/targets/likes").json()["num_labels"] < train_before
+    body = {"targets": ["churn", "likes"], "max_seconds": 10}
+    answer = service.http.post("/v1/tables/people/fine-tunes", json=body)
+    service.work()
+    assert service.job(answer)["status"] == "succeeded", service.job(answer)
+    back = f"id,age,city,income,churned,note\n{KEY},50,Lima,30000,No,note 2\n".encode()
+    answer = service.http.post(
+        "/v1/tables/people/snapshots", data={"mode": "append"}, files={"file": ("b.csv", back, "text/csv")}
+    )
+    service.work()
+    assert service.job(answer)["result"]["changes"]["added"] == 1  # a key that comes back is a new row
+    assert is_clean(service)
