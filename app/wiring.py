@@ -18,6 +18,7 @@ from app.services.decisions import DecisionService
 from app.services.encoders import EncoderService
 from app.services.erasures import ErasureService
 from app.services.event_tail import EventTail
+from app.services.head_reports import HeadReportService
 from app.services.heads import HeadService
 from app.services.housekeeping import Housekeeper
 from app.services.jobs import JobService
@@ -32,6 +33,7 @@ from app.services.restoring import RestoreService
 from app.services.rollbacks import RollbackService
 from app.services.snapshots import SnapshotService
 from app.services.sources import SourceService
+from app.services.table_reports import TableReportService
 from app.services.tables import TableService
 from app.services.targets import TargetService
 from app.services.workspaces import ensure_first_key
@@ -74,6 +76,8 @@ class Container:
     keys_to_label: KeysToLabelService
     decisions: DecisionService
     heads: HeadService
+    head_reports: HeadReportService
+    table_reports: TableReportService
     refits: RefitService
     aliases: AliasService
     rollbacks: RollbackService
@@ -163,6 +167,12 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
     publisher = LabelPublisher(database, store, folder=settings.uploads_dir)
     columns = ColumnService(database, store)
     counter = LabelCounter(database, publisher)
+    tables = TableService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes)
+    snapshots = SnapshotService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes)
+    proposals = ProposalService(database, store, columns)
+    encoders = EncoderService(database, store, capacity)
+    targets = TargetService(database, store, counter)
+    heads = HeadService(database, store, capacity, counter)
     catalog.on_change(predictions.keep_only)
     catalog.on_change(publisher.forget_snapshots)
     return Container(
@@ -181,20 +191,20 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
             idempotency_ttl_s=settings.idempotency_ttl_s,
             job_retention_s=settings.job_retention_s,
         ),
-        tables=TableService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes),
+        tables=tables,
         sources=SourceService(
             settings.source_folders,
             uploads=settings.uploads_dir,
             max_bytes=settings.max_upload_bytes,
             min_free_bytes=settings.min_free_disk_bytes,
         ),
-        snapshots=SnapshotService(database, store, capacity, max_upload_bytes=settings.max_upload_bytes),
+        snapshots=snapshots,
         restoring=RestoreService(database, store),
         erasures=ErasureService(database, store, capacity),
         columns=columns,
-        proposals=ProposalService(database, store, columns),
-        encoders=EncoderService(database, store, capacity),
-        targets=TargetService(database, store, counter),
+        proposals=proposals,
+        encoders=encoders,
+        targets=targets,
         labels=LabelService(
             database,
             publisher,
@@ -204,7 +214,9 @@ def build_container(settings: Settings, *, with_serving: bool = True) -> Contain
         label_sets=LabelSetService(database, store, publisher),
         keys_to_label=KeysToLabelService(database, publisher, predictions),
         decisions=DecisionService(database, store),
-        heads=HeadService(database, store, capacity, counter),
+        heads=heads,
+        head_reports=HeadReportService(database, store, heads, targets, encoders),
+        table_reports=TableReportService(tables, proposals, snapshots, encoders, targets, heads),
         refits=RefitService(database, capacity, counter),
         aliases=AliasService(database),
         rollbacks=RollbackService(database),

@@ -21,6 +21,7 @@ from app.commands.openapi import openapi
 from app.commands.predict import predict
 from app.commands.refit import refit
 from app.commands.register import register
+from app.commands.report import report
 from app.commands.serve import serve
 from app.commands.snapshots import snapshots
 from app.commands.tables import columns, profile, tables
@@ -42,7 +43,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "refit": refit,
         "predict": predict,
     },
-    LOOK: {"profile": profile, "columns": columns, "erase": erase},
+    LOOK: {"profile": profile, "columns": columns, "report": report, "erase": erase},
     RUN: {"serve": serve, "worker": worker, "doctor": doctor, "health": health, "openapi": openapi},
 }
 GROUPS: dict[str, dict[str, typer.Typer]] = {

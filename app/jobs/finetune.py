@@ -71,6 +71,7 @@ class FinetuneJob:
             progress=task.progress,
             should_stop=task.should_stop,
             baselines=payload.baselines,
+            importance=payload.importance,
             key_space=key_space(task, schema, payload.snapshot_id),
         )
         fitted = {result.name: result for result in results if isinstance(result, HeadResult)}

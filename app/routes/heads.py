@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from app.dependencies import FineTuner, Parts, Reader
 from app.routes.edge.conditions import Repeatable
+from app.routes.edge.html_files import HTML_FILE, html_file
 from app.routes.edge.responses import answer_response, problems
 from app.routes.edge.strict_json import JsonBody
 from app.routes.parameters import TableName, TargetName, Version
@@ -21,6 +22,7 @@ from app.schemas.heads import (
     HeadList,
     HeadRequest,
 )
+from app.web.head_page import head_page
 
 router = APIRouter(prefix="/tables/{table}", tags=["heads"])
 _HEADS = "/targets/{target}/heads"
@@ -70,6 +72,19 @@ def get_head(
 ) -> HeadDetail:
     """One head version: metrics with intervals, baselines on the same labels, verdict, aliases."""
     return parts.heads.get(caller, table, target, version)
+
+
+@router.get(
+    _HEADS + "/{version}/report",
+    response_class=HTMLResponse,
+    responses={**problems(404, 409), 200: HTML_FILE},
+)
+def get_head_report(
+    parts: Parts, caller: Reader, table: TableName, target: TargetName, version: Version
+) -> Response:
+    """One head as a page to keep: verdict, metrics beside baselines, calibration, columns that matter, lineage."""
+    report = parts.head_reports.get(caller, table, target, version)
+    return html_file(head_page(report), f"{table}-{target}-head-{version}.html")
 
 
 @router.delete(_HEADS + "/{version}", responses=problems(404, 409))

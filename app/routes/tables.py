@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from app.dependencies import Parts, Reader, Writer
 from app.routes.edge.conditions import checked_key, route_of
+from app.routes.edge.html_files import HTML_FILE, html_file
 from app.routes.edge.responses import answer_response, problems
 from app.routes.edge.strict_json import JsonBody
 from app.routes.edge.uploads import Upload, receive_upload
@@ -27,6 +28,7 @@ from app.schemas.tables import (
     TableList,
 )
 from app.services.answers import RepeatableRequest
+from app.web.table_page import table_page
 
 router = APIRouter(prefix="/tables", tags=["tables"])
 
@@ -63,6 +65,12 @@ def get_profile(
     """Counts, nulls, distinct values, quantiles or top values, evidence and warnings of every column, and of the split;
     of the current snapshot or another version."""
     return parts.tables.profile(caller, table, snapshot)
+
+
+@router.get("/{table}/report", response_class=HTMLResponse, responses={**problems(404, 409), 200: HTML_FILE})
+def get_table_report(parts: Parts, caller: Reader, table: TableName) -> Response:
+    """The table as a page to keep: columns, split, snapshots with drift, encoder, targets with their champions."""
+    return html_file(table_page(parts.table_reports.get(caller, table)), f"{table}.html")
 
 
 @router.get("/{table}/proposals", responses=problems(404, 409))

@@ -122,6 +122,7 @@ class FinetunePayload(_Payload):
     labels: LabelsRequest = LabelsRequest()
     max_seconds: float = DEFAULT_FINETUNE_SECONDS
     baselines: bool = True  # fit the baselines that are reported beside each head
+    importance: bool = True  # look for the columns that matter, within a tenth of the time
     alias: str | None = None  # to move on success, besides `champion` for a target's first passing head
     moves_aliases: bool = True  # false: none moves, whatever the gate says
 

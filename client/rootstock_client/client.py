@@ -18,6 +18,7 @@ from rootstock_client.calls import (
     KeyCalls,
     LabelCalls,
     PredictCalls,
+    ReportCalls,
     SnapshotCalls,
     TableCalls,
     TargetCalls,
@@ -36,6 +37,7 @@ class Client(
     HeadCalls,
     AliasCalls,
     PredictCalls,
+    ReportCalls,
     JobCalls,
     KeyCalls,
 ):

@@ -6,6 +6,7 @@ Shape letters: `n` common rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,18 @@ from models.evaluation.metrics import PRIMARY, estimate_all
 MIN_COMMON_ROWS = 20
 POINTS = 100.0
 METRIC_WORDS = {"auc": "AUC", "macro_auc": "macro AUC", "r2": "R²"}
+
+
+def points_text(points: float, *, signed: bool = False) -> str:
+    """One decimal; nothing has no sign, and what is less than can be written is said to be less.
+
+    >>> points_text(-0.04, signed=True), points_text(0.04), points_text(0.0), points_text(1.25, signed=True)
+    ('0.0', '<0.1', '0.0', '+1.2')
+    """
+    text = f"{points:+.1f}" if signed else f"{points:.1f}"
+    if float(text) != 0.0:
+        return text
+    return "0.0" if signed or points == 0.0 else "<0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,16 @@ class PairedComparison:
         """
         return self.high is not None and self.high >= 0.0
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "metric": self.metric,
+            "difference": self.difference,
+            "low": self.low,
+            "high": self.high,
+            "n": self.num_rows,
+            "reason": self.reason,
+        }
+
     @property
     def sentence(self) -> str:
         """For people: `+0.8 ± 0.5 AUC points on 500 labels`."""
@@ -48,7 +71,8 @@ class PairedComparison:
             return f"cannot be compared: {self.reason}"
         reach = (self.high - self.difference) * POINTS
         metric = METRIC_WORDS[self.metric]
-        return f"{self.difference * POINTS:+.1f} ± {reach:.1f} {metric} points on {self.num_rows} labels"
+        gap = points_text(self.difference * POINTS, signed=True)
+        return f"{gap} ± {points_text(reach)} {metric} points on {self.num_rows} labels"
 
 
 def compare_paired(new: JudgedRows, old: JudgedRows) -> PairedComparison:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.evaluation.comparison import METRIC_WORDS, POINTS, PairedComparison
+from models.evaluation.comparison import METRIC_WORDS, POINTS, PairedComparison, points_text
 from models.evaluation.judged import Part
 
 BASELINE_WORDS = {
@@ -35,18 +35,19 @@ def verdict_sentence(comparisons: Mapping[str, PairedComparison], part: Part, *,
         return f"What the encoder adds with these labels cannot be said: {reason}."
     name, closest = min(known.items(), key=lambda item: item[1].difference or 0.0)
     assert closest.difference is not None and closest.low is not None and closest.high is not None  # noqa: PT018
-    reach = (closest.high - closest.difference) * POINTS
+    reach = points_text((closest.high - closest.difference) * POINTS)
     metric = METRIC_WORDS[closest.metric]
     rival = BASELINE_WORDS.get(name, name)
     basis = f"({closest.num_rows:,} labels, {_PART_WORDS[part]})"
+    gap = closest.difference * POINTS
     if closest.low > 0.0:
-        return f"The encoder adds {closest.difference * POINTS:.1f} ± {reach:.1f} {metric} points over {rival} with these labels {basis}."
+        return f"The encoder adds {points_text(gap)} ± {reach} {metric} points over {rival} with these labels {basis}."
     if closest.high < 0.0:
         return (
-            f"The encoder does not help here: {rival} is {-closest.difference * POINTS:.1f} ± {reach:.1f} {metric} "
+            f"The encoder does not help here: {rival} is {points_text(-gap)} ± {reach} {metric} "
             f"points better with these labels {basis}."
         )
     return (
-        f"The encoder does not clearly help here: {closest.difference * POINTS:+.1f} ± {reach:.1f} {metric} points "
+        f"The encoder does not clearly help here: {points_text(gap, signed=True)} ± {reach} {metric} points "
         f"against {rival} with these labels {basis}."
     )

@@ -15,7 +15,6 @@ import torch
 
 from models.bundle import EncoderBundle
 from models.errors import InputError, Interrupted
-from models.evaluation.comparison import PairedComparison
 from models.evaluation.judged import JudgedRows
 from models.evaluation.leaks import find_leaks
 from models.features.codec import PlainColumns
@@ -37,8 +36,9 @@ from models.training.budget import Plan, plan_rows
 from models.training.deciding import with_decision, with_scores
 from models.training.fingerprint import encoder_fingerprint
 from models.training.guessing import guess_head
+from models.training.importance import ImportanceTask, importance_seconds, with_importance
 from models.training.judging import Bench, judge_head
-from models.training.labels import CheckedLabels, check_labels
+from models.training.labels import CheckedLabels, LabelledRows, check_labels, holdout_labels
 from models.training.targets import HeadFailure, HeadResult, JsonObject, TargetData
 from models.training.view_features import ViewFeatures, ViewSample, compute_features
 
@@ -59,6 +59,7 @@ def fit_heads(
     progress: Progress = no_progress,
     should_stop: ShouldStop = never_stop,
     baselines: bool = True,
+    importance: bool = True,
     key_space: str = "",
 ) -> list[HeadResult | HeadFailure]:
     """Fit and judge one head per target, in the order of `targets`; a target that cannot be fitted fails alone.
@@ -78,6 +79,7 @@ def fit_heads(
         config,
         seed,
         baselines,
+        importance,
         Pace(time.monotonic() + max_seconds, progress, should_stop),
         len(targets),
         BASELINE_SHARE * max_seconds / max(len(targets), 1),
@@ -113,6 +115,7 @@ class _Session:
     config: HeadConfig
     seed: int
     baselines: bool
+    importance: bool
     pace: Pace
     num_left: int
     baseline_seconds: float
@@ -138,7 +141,8 @@ class _Session:
         """
         self._say(f"{target.name}: reading the encoder's guesses")
         try:
-            return guess_head(
+            started = time.monotonic()
+            result = guess_head(
                 self.bundle,
                 self.frame,
                 target,
@@ -148,6 +152,10 @@ class _Session:
                 generator=np.random.default_rng([self.seed_of(target), 1]),
                 identify=self._identified,
             )
+            holdout = holdout_labels(
+                target, len(self.frame), np.random.default_rng([self.seed_of(target), 1])
+            )
+            return self._with_importance(target, result, None, holdout, None, started)
         finally:
             self.step += _STEPS_PER_TARGET
             self.num_left -= 1
@@ -206,6 +214,7 @@ class _Session:
     def _fit_target(
         self, target: TargetData, plan: Plan, sample: ViewSample, features: ViewFeatures
     ) -> HeadResult | HeadFailure:
+        started = time.monotonic()
         fitted, holdout = plan.fitted, plan.holdout
         plain = self._plain_columns(target, np.concatenate([fitted.rows, holdout.rows]))
         labelled, names = plain.frame.head(len(fitted.rows)), [column.name for column in plain.columns]
@@ -242,7 +251,38 @@ class _Session:
         warnings += [*more, *fit.warnings]
         held_out = features.at(holdout.rows)
         rivals = self._baselines(target, problem, sample, plain, held_out, warnings)
-        return self._result(target, plan, fit, folds, held_out, rivals, warnings)
+        result = self._result(target, plan, fit, folds, held_out, rivals, warnings)
+        return self._with_importance(target, result, fitted, holdout, sample, started)
+
+    def _with_importance(
+        self,
+        target: TargetData,
+        result: HeadResult,
+        fitted: LabelledRows | None,
+        holdout: LabelledRows,
+        sample: ViewSample | None,
+        started: float,
+    ) -> HeadResult:
+        if not self.importance:
+            return result
+        self._say(f"{target.name}: columns that matter")
+        now = time.monotonic()
+        allowed = now - started + max(0.0, self.pace.seconds_left) / max(self.num_left, 1)
+        seconds = importance_seconds(now - started, allowed)
+        return with_importance(
+            result,
+            ImportanceTask(
+                self.bundle,
+                self.frame,
+                target,
+                fitted,
+                holdout,
+                sample,
+                seconds,
+                self.seed_of(target),
+                self.pace,
+            ),
+        )
 
     def _plain_columns(self, target: TargetData, rows: IndexArray) -> PlainColumns:
         """What the encoder reads under the target's view, at `rows`, as columns for models without an encoder."""
@@ -318,7 +358,7 @@ class _Session:
             "num_holdout": len(plan.holdout),
             "seen_in_pretraining": target.seen_in_pretraining,
             "not_reported": list(bench.reasons),
-            "comparisons": {name: _comparison_json(found) for name, found in judgement.comparisons.items()},
+            "comparisons": {name: found.to_json() for name, found in judgement.comparisons.items()},
         }
         return HeadResult(
             target.name,
@@ -357,14 +397,3 @@ class _Session:
                 "stopped while fitting heads; nothing was published, ask for the fine-tune again"
             )
         self.pace.progress(self.step, self.num_steps, message)
-
-
-def _comparison_json(found: PairedComparison) -> JsonObject:
-    return {
-        "metric": found.metric,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "n": found.num_rows,
-        "reason": found.reason,
-    }

@@ -8,6 +8,7 @@ from rootstock_client.calls.jobs import JobCalls
 from rootstock_client.calls.keys import KeyCalls
 from rootstock_client.calls.labels import LabelCalls
 from rootstock_client.calls.predict import PredictCalls
+from rootstock_client.calls.reports import ReportCalls
 from rootstock_client.calls.snapshots import SnapshotCalls
 from rootstock_client.calls.tables import TableCalls
 from rootstock_client.calls.targets import TargetCalls
@@ -21,6 +22,7 @@ __all__ = [
     "KeyCalls",
     "LabelCalls",
     "PredictCalls",
+    "ReportCalls",
     "SnapshotCalls",
     "TableCalls",
     "TargetCalls",

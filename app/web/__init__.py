@@ -1,0 +1,1 @@
+"""Pages for people: reports as HTML that needs nothing but itself."""
