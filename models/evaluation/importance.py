@@ -44,8 +44,8 @@ class ImportancePlan:
     @classmethod
     def of(
         cls, num_rows: int, num_columns: int, num_classes: int, seconds: float, seconds_per_row: float
-    ) -> ImportancePlan | None:
-        """None where not even the least is to be had in `seconds`."""
+    ) -> ImportancePlan:
+        """As much as `seconds` allow, and `MIN_COLUMNS` in any case: that is half of what standardising features cost."""
         affordable = seconds / max(seconds_per_row, 1e-9)
         least = min(num_rows, max(MIN_ROWS, MIN_ROWS_PER_CLASS * num_classes), MAX_ROWS)
         most = min(num_rows, MAX_ROWS)
@@ -53,9 +53,7 @@ class ImportancePlan:
             rows = int(affordable / (num_columns * repeats + 1))
             if rows >= least:
                 return cls(min(rows, most), num_columns, repeats)
-        columns = int((affordable / max(least, 1) - 1) / MIN_REPEATS)
-        if num_rows == 0 or columns < min(MIN_COLUMNS, num_columns):
-            return None
+        columns = max(MIN_COLUMNS, int((affordable / max(least, 1) - 1) / MIN_REPEATS))
         return cls(least, min(columns, num_columns), MIN_REPEATS)
 
 

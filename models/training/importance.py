@@ -77,8 +77,6 @@ def with_importance(result: HeadResult, task: ImportanceTask) -> HeadResult:
     plan = ImportancePlan.of(
         len(rows), len(columns), num_classes, task.seconds, _seconds_per_row(task, result.head)
     )
-    if plan is None:
-        return _said(result, missing_importance("time was short"))
     generator = np.random.default_rng([task.seed, 5])
     drawn = rows.at(draw_rows(rows.labels, result.head.task, plan.num_rows, generator))
     judged = JudgedRows(
