@@ -15,6 +15,7 @@ VALUES = {
     "alias": "champion",
     "version": "1",
     "job_id": "job_01M7Y2S6VCQNRC9TJ1S1R2YGAY",
+    "erasure": "job_01M7Y2S6VCQNRC9TJ1S1R2YGAY",
     "key_id": "0123456789abcdef",
 }
 BODIES: dict[str, Any] = {
@@ -28,6 +29,7 @@ BODIES: dict[str, Any] = {
     "FineTuneRequest": {"targets": "*"},
     "AliasRequest": {"version": 1},
     "RefitRequest": {},
+    "EraseRequest": {"keys": ["p1"]},
     "JobRollbackRequest": {"job": "job_01M7Y2S6VCQNRC9TJ1S1R2YGAY"},
     "PredictRequest": {"targets": "*", "rows": [{"age": 30}]},
     "KeyRequest": {"name": "another", "scopes": ["predict"]},
