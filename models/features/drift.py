@@ -10,6 +10,7 @@ The report holds names, counts and shares, never a cell. Severities and what rea
 | kind changed | always | | |
 | distribution moved (beyond chance) | js ≥ 0.02 or ks ≥ 0.1 | js ≥ 0.05 or ks ≥ 0.2 | js ≥ 0.5 or ks ≥ 0.6 |
 | missing values (beyond chance) | 5 points | 20 points | 60 points |
+| emptied (updated rows that lost a value; beyond chance) | always | 20 % | 60 % |
 | unseen categories (beyond chance) | 1 % | 10 % | 50 % |
 
 `js` 0.02 and 0.05 bits correspond to a population stability index of about 0.1 and 0.25, the usual marks.
@@ -17,7 +18,7 @@ The report holds names, counts and shares, never a cell. Severities and what rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -58,7 +59,7 @@ class Severity(IntEnum):
 @dataclass(frozen=True)
 class Finding:
     column: str
-    what: str  # added, lost, retyped, kind_changed, distribution, missing, unseen
+    what: str  # added, lost, retyped, kind_changed, distribution, missing, emptied, unseen
     severity: Severity
     sentence: str
 
@@ -81,10 +82,12 @@ def drift_report(
     mode: Mode,
     changes: Changes,
     suggested: dict[str, ColumnKind],
+    emptied: tuple[int, Mapping[str, int]] = (0, {}),
 ) -> JsonObject:
     """`before` and `incoming`: the rows of the snapshot before and those that came in, in columns of one type; for
     `append` the new rows, else all rows of the next snapshot. `schemas`: before and after; `suggested`: what the kind
-    of a column would be by its values now, where that differs from the kind it keeps.
+    of a column would be by its values now, where that differs from the kind it keeps; `emptied`: how many rows took
+    values of the file in place, and by column how many of them lost theirs.
 
     {"severity", "rows", "keys", "added", "lost", "retyped", "kind_changed", "columns": {name: {"severity", figures,
     "sentences"}}, "findings": [{"column", "what", "severity", "sentence"}]}
@@ -93,6 +96,7 @@ def drift_report(
     old, new = schemas
     structure = _compare_columns(findings, old, new, set(file_columns), mode, suggested)
     _compare_values(findings, before, incoming, old, new, set(file_columns))
+    _compare_emptied(findings, new, *emptied)
     worst = max((found.severity for found in findings.found), default=Severity.NONE)
     ordered = sorted(findings.found, key=lambda found: (-found.severity, found.column, found.what))
     return {
@@ -224,6 +228,24 @@ def _compare_missing(
     if shares_differ(counts[0], counts[1], num_columns):
         sentence = f"{was:.1%} of {column.name!r} were missing before, {now:.1%} are now."
         findings.add(column.name, "missing", _severity(abs(now - was), _MISSING), sentence)
+
+
+def _compare_emptied(
+    findings: _Findings, schema: TableSchema, num_rows: int, emptied: Mapping[str, int]
+) -> None:
+    """Among all rows of a table the few that are updated do not show; what they lose is said by itself."""
+    for name, count in emptied.items():
+        if name not in schema or not num_rows:
+            continue
+        severity = _severity(count / num_rows, (0.0, *_MISSING[1:]))
+        if not shares_differ((0, num_rows), (count, num_rows), len(schema.columns)):
+            severity = Severity.NOTICE
+        findings.figures.setdefault(name, {})["emptied"] = count
+        sentence = (
+            f"{count:,} of {num_rows:,} updated rows had a value of {name!r} and have none now "
+            f"({count / num_rows:.1%}); an empty cell of the file empties what the table held."
+        )
+        findings.add(name, "emptied", severity, sentence)
 
 
 def _compare_shift(

@@ -6,7 +6,8 @@ file's order counts. An update takes the values of the columns that the file has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import polars as pl
@@ -51,12 +52,15 @@ class Changes(BaseModel):
 @dataclass(frozen=True)
 class Merged:
     """`frame`: `_key`, `_split` (null for new rows) and the columns of the next snapshot; `before`: the rows before,
-    in the same columns and types; `incoming`: rows of the file that came in (`append`: the new ones only)."""
+    in the same columns and types; `incoming`: rows of the file that came in (`append`: the new ones only);
+    `num_known`: rows before that took values of the file, and `emptied`: how many of them lost their value of a column."""
 
     frame: pl.DataFrame
     before: pl.DataFrame
     incoming: pl.DataFrame
     changes: Changes
+    num_known: int = 0
+    emptied: Mapping[str, int] = field(default_factory=dict)
 
 
 def merge(
@@ -90,9 +94,10 @@ def merge(
         )  # fmt: skip
     num_added, num_updated = len(new) - num_known, 0
     known = new.filter(is_known)
-    after = before
+    after, emptied = before, dict[str, int]()
     if num_known and on_conflict is OnConflict.UPDATE:
         after, num_updated = _updated(before, known, list(table.frame.columns))
+        emptied = _emptied(before, after)
     changes = Changes(
         added=num_added,
         updated=num_updated,
@@ -102,7 +107,17 @@ def merge(
     )
     merged = _appended(after, new.filter(~is_known), num_added, changes)
     incoming = merged.frame if mode is Mode.UPSERT else merged.incoming
-    return Merged(merged.frame, before, incoming, changes)
+    return Merged(merged.frame, before, incoming, changes, num_known if emptied else 0, emptied)
+
+
+def _emptied(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
+    """`before` and `after`: the same rows in one order. Columns in which rows lost their value -> how many did."""
+    counts = {
+        name: int((before[name].is_not_null() & after[name].is_null()).sum())
+        for name in before.columns
+        if name not in _ROW_IDS and after[name].null_count()
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def retyped(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, tuple[pl.DataType, pl.DataType]]:

@@ -18,6 +18,7 @@ from models.features.kinds import storage_type_of
 from models.features.merging import Changes, Merged, Mode, OnConflict, merge
 from models.features.next_schema import check_overrides, next_schema
 from models.features.reading import RawTable, ReadLimits, ReadOptions, SourceFile, read_tables, sniff
+from models.features.reading.kept_spellings import held_spellings
 from models.features.schema import (
     KEY_COLUMN,
     SPLIT_COLUMN,
@@ -170,7 +171,8 @@ def _read(
     scratch: Path,
 ) -> RawTable:
     """The file without the columns that are dropped. Text columns of the table are read as text: `01234` among
-    numbers would lose its zero. (A column without any value so far is text for want of another type.)
+    numbers would lose its zero. (A column without any value so far is text for want of another type.) A null
+    spelling that a text column of the table holds as a value, such as `None`, is that value in the file too.
 
     Raises: TableFormatError; SchemaError unknown_column, missing_key_column.
     """
@@ -182,6 +184,8 @@ def _read(
     }
     text_columns = tuple(name for name in names if name in text or name in spec.reading.text_columns)
     options = spec.reading.model_copy(update={"text_columns": text_columns})
+    if options.null_values is None:  # what the caller says is "no value" is so
+        options = options.keeping(held_spellings(stored.drop(KEY_COLUMN, SPLIT_COLUMN)))
     table = read_tables(files, options, spec.limits, scratch=scratch)
     unknown = sorted(name for name in spec.columns if name not in table.frame.columns and name not in schema)
     if unknown:
@@ -245,7 +249,14 @@ def _drift(
 ) -> dict[str, Any]:
     """Raises: SchemaError drift_refused."""
     report = drift_report(
-        merged.before, merged.incoming, schemas, file_columns, spec.mode, merged.changes, suggested
+        merged.before,
+        merged.incoming,
+        schemas,
+        file_columns,
+        spec.mode,
+        merged.changes,
+        suggested,
+        (merged.num_known, merged.emptied),
     )
     if not spec.accept_drift:
         refuse_severe(report)

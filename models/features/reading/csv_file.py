@@ -16,6 +16,7 @@ from models.errors import TableFormatError
 from models.features.reading.dialect import Dialect, detect_dialect
 from models.features.reading.encodings import Encoding, NotUtf8, detect_encoding, utf8_chunks
 from models.features.reading.file_columns import FileColumns
+from models.features.reading.kept_spellings import settle_kept
 from models.features.reading.odd_rows import find_odd_rows
 from models.features.reading.options import ReadLimits, ReadOptions, RowLines, Sniffed
 from models.features.reading.quoting import regular_quotes
@@ -144,6 +145,10 @@ class _CsvReader:
     num_rows: int = 0
     has_quoted_nulls: bool = False
 
+    @property
+    def kept_somewhere(self) -> frozenset[str]:
+        return frozenset[str]().union(*self.options.kept.values())
+
     def read(self, chunks: Iterable[bytes]) -> FileColumns:
         dialect, options = self.head.dialect, self.options
         scanner = RecordScanner(
@@ -161,7 +166,9 @@ class _CsvReader:
         self.frames.clear()
         lines = np.concatenate(self.lines)
         self.lines.clear()
-        frame, lines, warnings = self._without_padding(frame, lines)
+        kept = settle_kept(frame, dialect.columns, options.kept, QUOTED_MARK)
+        frame, lines, warnings = self._without_padding(kept.frame, lines)
+        warnings += kept.warnings
         frame.columns = list(dialect.columns)
         if options.odd_rows == "skip" and (is_odd := find_odd_rows(frame.get_columns())) is not None:
             first = int(lines[is_odd.arg_max() or 0])
@@ -214,7 +221,7 @@ class _CsvReader:
             schema=dict.fromkeys(names, pl.String),
             separator=dialect.delimiter,
             quote_char=self.options.quote or None,
-            null_values=list(self.options.nulls),
+            null_values=[spelling for spelling in self.options.nulls if spelling not in self.kept_somewhere],
             extra_columns="raise",
             missing_columns="raise",
             raise_if_empty=True,

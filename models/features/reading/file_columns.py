@@ -33,7 +33,9 @@ class CombinedColumn:
     warnings: tuple[str, ...] = ()
 
 
-def combined_column(name: str, files: Sequence[FileColumns], *, keeps_text: bool) -> CombinedColumn:
+def combined_column(
+    name: str, files: Sequence[FileColumns], *, keeps_text: bool, null_numbers: Sequence[float] = ()
+) -> CombinedColumn:
     """Takes column `name` out of every file and gives the rows of all, typed over all of them.
 
     Text is told as one column; columns that came with types are brought to the type that holds both, else text.
@@ -43,12 +45,24 @@ def combined_column(name: str, files: Sequence[FileColumns], *, keeps_text: bool
     if len(marks) == len(files):
         text = parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=False)
         quoted_mark = next((file.quoted_mark for file in files if file.quoted_mark is not None), None)
-        typed = type_text_column(text, _shared_marks(marks), quoted_mark=quoted_mark, keeps_text=keeps_text)
+        typed = type_text_column(
+            text,
+            _shared_marks(marks),
+            quoted_mark=quoted_mark,
+            keeps_text=keeps_text,
+            null_numbers=null_numbers,
+        )
         return CombinedColumn(typed.series, typed.warnings)
     warnings: list[str] = []
     for position, (part, file) in enumerate(zip(parts, files, strict=True)):
         if file.marks is not None:
-            typed = type_text_column(part, file.marks, quoted_mark=file.quoted_mark, keeps_text=keeps_text)
+            typed = type_text_column(
+                part,
+                file.marks,
+                quoted_mark=file.quoted_mark,
+                keeps_text=keeps_text,
+                null_numbers=null_numbers,
+            )
             parts[position] = typed.series
             warnings.extend(typed.warnings)
     united = _united(name, parts)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -36,6 +38,9 @@ ENCODINGS = frozenset({
 not decode files, or not in pieces."""
 
 
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,7 +52,8 @@ class ReadOptions(_Frozen):
     `has_header`), then one record per row. `quote=""` switches quoting off. `ragged_rows="skip"` leaves rows
     with a wrong number of fields out, counted in a warning, instead of refusing the file; `odd_rows="skip"` leaves
     those out whose cells look unlike all others (see `odd_rows`), instead of only warning. `text_columns` are
-    never read as numbers, booleans or dates. `null_values` replaces the default spellings of "no value".
+    never read as numbers, booleans or dates. `null_values` replaces the default spellings of "no value"; those that
+    are numbers hold for every spelling of the number in a column of numbers.
     """
 
     format: FormatName | None = None
@@ -61,6 +67,19 @@ class ReadOptions(_Frozen):
     odd_rows: Literal["keep", "skip"] = "keep"
     text_columns: tuple[str, ...] = ()
     null_values: tuple[str, ...] | None = None
+    # Not for callers: what a table holds already, see `keeping`.
+    _kept: Mapping[str, frozenset[str]] = PrivateAttr(default_factory=dict)
+
+    def keeping(self, kept: Mapping[str, frozenset[str]]) -> Self:
+        """The same, but that cells of a column (by name) spelled as one of its `kept` null spellings are values, unless
+        the file has the spelling in quotes too: then the quotes tell."""
+        copied = self.model_copy()
+        copied._kept = dict(kept)
+        return copied
+
+    @property
+    def kept(self) -> Mapping[str, frozenset[str]]:
+        return self._kept
 
     @field_validator("delimiter")
     @classmethod
@@ -104,6 +123,12 @@ class ReadOptions(_Frozen):
     @property
     def nulls(self) -> tuple[str, ...]:
         return NULL_SPELLINGS if self.null_values is None else tuple(dict.fromkeys(("", *self.null_values)))
+
+    @property
+    def null_numbers(self) -> tuple[float, ...]:
+        """The numbers among `null_values`, with either decimal mark."""
+        plain = (spelling.strip().replace(",", ".") for spelling in self.null_values or ())
+        return tuple(dict.fromkeys(float(text) for text in plain if _NUMBER.fullmatch(text)))
 
 
 class ReadLimits(_Frozen):

@@ -141,7 +141,9 @@ def _combined(parts: list[FileColumns], rows: tuple[FileRows, ...], options: Rea
         for note in part.warnings
     ]
     for name in parts[0].frame.columns:
-        column = combined_column(name, parts, keeps_text=name in options.text_columns)
+        column = combined_column(
+            name, parts, keeps_text=name in options.text_columns, null_numbers=options.null_numbers
+        )
         columns.append(column.series)
         warnings.extend(column.warnings)
     table = RawTable(frame=pl.DataFrame(columns), sniffed=sniffed, files=rows)

@@ -21,6 +21,7 @@ well hold thousands: it stays text, with a warning, unless the caller names the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -56,11 +57,17 @@ class TypedColumn:
 
 
 def type_text_column(
-    text: pl.Series, marks: DecimalMarks, *, quoted_mark: str | None = None, keeps_text: bool = False
+    text: pl.Series,
+    marks: DecimalMarks,
+    *,
+    quoted_mark: str | None = None,
+    keeps_text: bool = False,
+    null_numbers: Sequence[float] = (),
 ) -> TypedColumn:
     """`text` String [N] → the same name as Int64, Float64, Boolean, Date, Datetime[us] or String.
 
-    `quoted_mark` ends the cells that were a quoted spelling of "no value": text, or a missing number.
+    `quoted_mark` ends the cells that were a quoted spelling of "no value": text, or a missing number. `null_numbers`
+    mean "no value" in a column that becomes numbers, however they are spelled (`-200`, `-200,0`, `-2.0e+02`).
     """
     trimmed = text.str.strip_chars(_BLANKS)
     trimmed = trimmed.set(trimmed == "", None) if (trimmed == "").any() else trimmed
@@ -73,13 +80,21 @@ def type_text_column(
         text = text.set(trimmed.is_null(), None)
     if keeps_text or candidates.null_count() == len(candidates):
         return TypedColumn(text)
-    typed = _number(candidates, marks) or _boolean(candidates) or _moment(candidates)
+    typed = _without(_number(candidates, marks), null_numbers) or _boolean(candidates) or _moment(candidates)
     if typed is None or typed.series.dtype == pl.String:
         return TypedColumn(text, (*(typed.warnings if typed else ()), *_blank_warning(text)))
     if num_quoted := candidates.null_count() - trimmed.null_count():
         note = f'Column {text.name!r}: {num_quoted:,} quoted cells such as "NA" among the values became null.'
         return TypedColumn(typed.series, (*typed.warnings, note))
     return typed
+
+
+def _without(typed: TypedColumn | None, null_numbers: Sequence[float]) -> TypedColumn | None:
+    if typed is None or not null_numbers or not typed.series.dtype.is_numeric():
+        return typed
+    series = typed.series
+    is_null = series.cast(pl.Float64).is_in(null_numbers).fill_null(value=False)
+    return TypedColumn(series.set(is_null, None), typed.warnings) if is_null.any() else typed
 
 
 def _number(text: pl.Series, marks: DecimalMarks) -> TypedColumn | None:

@@ -235,3 +235,19 @@ def test__read_table__backslash_quotes__are_refused_not_misread(tmp_path: Path) 
     with pytest.raises(TableFormatError) as refused:
         _read(tmp_path, 'a,b\n"say \\"hi\\", now",1\n')
     assert refused.value.code in ("stray_quote", "ragged_row")
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test__null_values__that_are_numbers__hold_for_every_spelling_of_the_number(
+    tmp_path: Path, decimal: str
+) -> None:
+    cells = ["-200", f"-200{decimal}0", f"-200{decimal}00", f"2{decimal}5", f"-200{decimal}5"]
+    content = "n;t\n" + "".join(f"{cell};-200,0 a\n" for cell in cells)
+    table = _read(tmp_path, content, null_values=["-200"], decimal=decimal)
+    assert table.frame["n"].to_list() == [None, None, None, 2.5, -200.5]
+    assert table.frame["t"].null_count() == 0
+
+
+def test__null_values__that_are_numbers__are_text_in_a_text_column(tmp_path: Path) -> None:
+    table = _read(tmp_path, "t\n-200.0\nb\n-200\n", null_values=["-200"])
+    assert table.frame["t"].to_list() == ["-200.0", "b", None]
