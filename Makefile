@@ -16,6 +16,7 @@ help: ## list the targets
 
 $(STAMP): constraints.txt pyproject.toml client/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON); set PYTHON=… to a Python 3.11 or newer"; exit 1; }
+	@echo "installing pinned packages into $(VENV), a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./client -e '.[dev]'
 	@touch $@

@@ -10,6 +10,7 @@ from app.services.lookup import table_of
 from storage.engine import Database
 from storage.errors import Conflict, NotFound
 from storage.orm import AliasHistory, Job, Table
+from storage.repositories.aliases import NOWHERE, REMOVED
 from storage.unit_of_work import UnitOfWork
 
 
@@ -38,7 +39,7 @@ class RollbackService:
                 try:
                     uow.aliases.undo(move, principal.key_id)
                 except (Conflict, NotFound) as error:
-                    reason = _reason(error, move)
+                    reason = _reason(uow, error, move)
                     left.append(AliasLeftAlone(target=target.name, alias=move.name, reason=reason))
                 else:
                     moved.append(
@@ -76,7 +77,21 @@ def _moves(uow: UnitOfWork, table: Table, job: Job) -> list[AliasHistory]:
     return moves
 
 
-def _reason(error: Conflict | NotFound, move: AliasHistory) -> str:
+def _reason(uow: UnitOfWork, error: Conflict | NotFound, move: AliasHistory) -> str:
     if isinstance(error, NotFound):
         return f"Version {move.previous_head_version}, where it pointed before, was deleted."
+    if _is_taken_back(uow, move):
+        return "It was taken back already."
     return "It has moved since."
+
+
+def _is_taken_back(uow: UnitOfWork, move: AliasHistory) -> bool:
+    """Whether the alias's next move led to where it pointed before `move`: nowhere, if that made it."""
+    undone = ("rolled_back", move.previous_head_version)
+    if move.previous_head_version is None:
+        undone = (REMOVED, NOWHERE)
+    return any(
+        (later.action, later.head_version) == undone
+        for later in uow.aliases.history(move.target_id, move.name)
+        if later.revision == move.revision + 1
+    )

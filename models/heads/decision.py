@@ -99,12 +99,17 @@ class CostRule(_Rule):
     @model_validator(mode="after")
     def _square(self) -> Self:
         num_rows = len(self.costs)
-        if any(len(row) != num_rows for row in self.costs):
+        lengths = sorted({len(row) for row in self.costs})
+        if lengths != [num_rows]:
             raise PydanticCustomError(
                 "invalid_costs",
-                "costs has one row per true class and one column per decided class, in the order of the target's "
-                "classes; received {rows} rows, not all of {rows} columns",
-                {"rows": num_rows},
+                "costs has one row per true class and one number per decided class in each, in the order of the "
+                "target's classes: for {classes} classes {classes} × {classes}; received {rows} rows of {lengths} numbers",
+                {
+                    "classes": max(num_rows, lengths[-1]),
+                    "rows": num_rows,
+                    "lengths": " to ".join(str(length) for length in dict.fromkeys((lengths[0], lengths[-1]))),
+                },
             )
         if self.classes is not None and len(self.classes) != num_rows:
             raise PydanticCustomError("invalid_costs", "classes names the rows of costs; leave it out", {})

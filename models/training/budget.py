@@ -23,6 +23,7 @@ MIN_FOLD_ROWS = 500
 # Measured on one core: products of the solver per second, and how often all rows pass over the whole path.
 FLOPS_PER_CORE = 8e9
 PASSES = 150
+MORE_TIME = "raise max_seconds to change that"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,8 @@ class Plan:
         """The folds with no more repeats than there is time for, and a warning where that cost some."""
         if folds is None or folds.num_repeats <= self.max_repeats:
             return folds, []
-        said = f"folds were repeated {self.max_repeats} instead of {folds.num_repeats} times: time is short"
+        times = "once" if self.max_repeats == 1 else f"{self.max_repeats} times"
+        said = f"folds were repeated {times} instead of {folds.num_repeats} times: time is short; {MORE_TIME}"
         return folds.fewer(self.max_repeats), [said]
 
 
@@ -59,10 +61,9 @@ def plan_rows(
     affordable = int(ENCODER_SHARE * max(seconds, 0.0) / max(sample.seconds_per_row, 1e-9))
     limit = max(MIN_FITTED, min(affordable, sample.max_rows) - len(holdout))
     if len(fitted) > limit:
-        cause = "memory" if sample.max_rows < affordable else "time"
-        warnings.append(
-            f"{limit:,} of {len(fitted):,} labels were fitted: there is not enough {cause} for more"
-        )
+        is_memory_short = sample.max_rows < affordable
+        remedy = "memory for more" if is_memory_short else f"time for more; {MORE_TIME}"
+        warnings.append(f"{limit:,} of {len(fitted):,} labels were fitted: there is not enough {remedy}")
         fitted = fitted.at(_draw(fitted, task, limit, generator))
     num_outputs = 1 if task is not Task.MULTICLASS else int(fitted.labels.max()) + 1
     cells = (
@@ -78,7 +79,7 @@ def plan_rows(
     max_fold_rows = int(np.clip(cells / (5 * max(rank, 1)), MIN_FOLD_ROWS, MAX_ROWS))
     if max_fold_rows < min(len(fitted), MAX_ROWS):
         warnings.append(
-            f"the strength was chosen on {max_fold_rows:,} of {len(fitted):,} labels: time is short"
+            f"the strength was chosen on {max_fold_rows:,} of {len(fitted):,} labels: time is short; {MORE_TIME}"
         )
     return Plan(fitted, holdout, num_labels, max_fold_rows, max_repeats, tuple(warnings))
 

@@ -187,6 +187,21 @@ def test__rule__that_cannot_be__is_refused(
     assert fitted.footprint() == before
 
 
+@pytest.mark.parametrize(
+    ("costs", "needed", "received"),
+    [
+        ([[0, 1], [1]], "for 2 classes 2 × 2;", "received 2 rows of 1 to 2 numbers"),
+        ([[0, 1, 2], [1, 0, 2]], "for 3 classes 3 × 3;", "received 2 rows of 3 numbers"),
+    ],
+)
+def test__costs__that_are_not_square__say_what_is_needed(
+    fitted: Service, costs: list[list[int]], needed: str, received: str
+) -> None:
+    detail = decide(fitted, "churn", rule="costs", costs=costs).json()["detail"]
+    assert needed in detail
+    assert received in detail
+
+
 def test__target__without_classes_yet__waits_with_costs(fitted: Service) -> None:
     fitted.http.post(TARGETS, json={"name": "open"}).raise_for_status()
     answer = decide(fitted, "open", rule="threshold", threshold=0.5)

@@ -196,7 +196,13 @@ def test__job__rolled_back__undoes_its_moves_and_leaves_what_moved_since(lab: Se
     aliases = {one["name"]: one["version"] for one in lab.http.get(f"{CHURN}/aliases").json()["aliases"]}
     assert aliases == {"blue": 1, "champion": 1}
     again = roll_back(lab, job).json()
-    assert (again["rolled_back"], len(again["left_alone"])) == ([], 3)
+    reasons = {one["alias"]: one["reason"] for one in again["left_alone"]}
+    assert again["rolled_back"] == []
+    assert reasons == {
+        "blue": "It has moved since.",
+        "champion": "It was taken back already.",
+        "made-by-it": "It was taken back already.",
+    }
 
 
 def test__job__rolled_back_to_a_deleted_version__says_so(lab: Service) -> None:
