@@ -51,8 +51,11 @@ def run_task(
         return Failed(_described(error.code, error.message, dict(error.details)), retry=False)
     except (NotFound, Conflict) as error:  # what the job was for is gone: deleted while the job waited
         return Failed(_described(error.code, error.message, dict(error.details)), retry=False)
-    # Broad on purpose: this is the edge. A job ends with a report, never with a silent death of its process.
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Broad on purpose: this is the edge. A job ends with a report, never with a silent death of its process; a panic of
+    # a library in Rust (polars) is no `Exception`.
+    except BaseException as error:
         described = report_unexpected(error, spec.job_id)
         # Trying again at once finds the same full disk, and fills what somebody is clearing.
         return Failed(described, retry=described["code"] not in DISK_FULL_CODES)
@@ -108,7 +111,7 @@ def throttled(emit: Callable[[Advanced], None]) -> Progress:
     return progress
 
 
-def report_unexpected(error: Exception, job_id: str) -> JsonObject:
+def report_unexpected(error: BaseException, job_id: str) -> JsonObject:
     """Log an unexpected error and describe it for the job's owner, who learns only what is safe to show.
 
     Messages of our own error trees never hold cell contents and are shown; those of other libraries may
@@ -120,7 +123,7 @@ def report_unexpected(error: Exception, job_id: str) -> JsonObject:
     return {**_unexpected(error, error_id), "details": {"error_id": error_id}}
 
 
-def _unexpected(error: Exception, error_id: str) -> JsonObject:
+def _unexpected(error: BaseException, error_id: str) -> JsonObject:
     if isinstance(error, RootstockModelError | StorageError):
         return _described(error.code, error.message, {})
     if isinstance(error, MemoryError) or _TORCH_ALLOCATION_FAILURE in str(error):

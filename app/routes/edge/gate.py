@@ -6,6 +6,7 @@ the key alone does not, because errors and timing of an unauthenticated answer a
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass
@@ -181,7 +182,11 @@ class Gate:
             response = internal_response(scope, error) if problem is None else problem_response(problem)
             if status is None:
                 await response(scope, receive, send_with_headers)
-        except Exception as error:  # the edge: nothing above may answer or log what the exception quotes
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        # The edge: nothing above may answer or log what the exception quotes. A panic of a library in Rust (polars) is no
+        # `Exception`; the server would answer it as plain text.
+        except BaseException as error:
             response = internal_response(scope, error)
             if status is None:
                 await response(scope, receive, send_with_headers)

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.errors import Problem, ServiceError, internal_problem, to_problem
+from app.schemas.base import PATTERN_WORDS
 from models.errors import RootstockModelError
 from storage.errors import StorageError
 from storage.orm.base import JsonObject
@@ -76,6 +77,8 @@ def _rule(error: Mapping[str, Any]) -> str:
     context = error.get("ctx") or {}
     if error["type"] == "union_tag_invalid":
         return f"{context.get('discriminator')} must be one of {context.get('expected_tags')}"
+    if error["type"] == "string_pattern_mismatch" and context.get("pattern") in PATTERN_WORDS:
+        return PATTERN_WORDS[context["pattern"]]
     if error["type"] in _QUOTING_TYPES:
         return "the value breaks a rule of this field"
     return str(error["msg"]).removeprefix("Value error, ")  # ours, which quote nothing
@@ -123,7 +126,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     )
 
 
-def internal_response(scope: Scope, error: Exception) -> Response:
+def internal_response(scope: Scope, error: BaseException) -> Response:
     """Log where it happened, not what was in it: messages of foreign exceptions may quote rows."""
     error_id = f"err_{secrets.token_hex(8)}"
     frames: list[str] = []

@@ -10,7 +10,13 @@ from models.errors import TableFormatError
 from models.features.reading.arrow_messages import uncompressed_size
 from models.features.reading.file_columns import FileColumns
 from models.features.reading.options import ReadLimits, ReadOptions, Sniffed
-from models.features.reading.typed_columns import READ_ERRORS, canonical_columns, check_num_rows, check_schema
+from models.features.reading.typed_columns import (
+    READ_ERRORS,
+    canonical_columns,
+    check_num_rows,
+    check_schema,
+    unreadable,
+)
 
 FILE_MAGIC = b"ARROW1\0\0"
 _CONTINUATION = b"\xff\xff\xff\xff"
@@ -32,7 +38,8 @@ class ArrowFile:
         return Sniffed(format="arrow")
 
     def read(self, path: Path, filename: str, options: ReadOptions, limits: ReadLimits) -> FileColumns:
-        """Raises: TableFormatError damaged_arrow, decompressed_too_large, header_only, and as `check_schema`."""
+        """Raises: TableFormatError damaged_arrow, decompressed_too_large, header_only, value_out_of_range, and as
+        `check_schema`."""
         with path.open("rb") as file:
             is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
         size = uncompressed_size(path, is_file=is_file)
@@ -53,7 +60,7 @@ class ArrowFile:
                 code="duplicate_column",
             ) from error
         except READ_ERRORS as error:
-            raise TableFormatError(_DAMAGED, code="damaged_arrow") from error
+            raise unreadable(error, self.word, "damaged_arrow") from error
         check_schema(frame.schema, limits)
         if frame.height != size.num_rows:
             raise TableFormatError(_DAMAGED, code="damaged_arrow")

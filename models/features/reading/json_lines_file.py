@@ -166,6 +166,8 @@ class _Reader:
             self._refuse("holds a value that no table can", "invalid_json")
         if has_more or not isinstance(pairs, list) or not line.lstrip().startswith(b"{"):
             self._refuse("is not one JSON object", "invalid_json")
+        if b"\\u" in line:
+            self._check_text(pairs)
         row = dict(pairs)
         if len(row) < len(pairs):
             key = Counter(key for key, _ in pairs).most_common(1)[0][0]
@@ -179,6 +181,20 @@ class _Reader:
                 )  # fmt: skip
         return row
 
+    def _check_text(self, pairs: list[tuple[str, Any]]) -> None:
+        """JSON can escape half of a surrogate pair, which is no character: no UTF-8 can hold it."""
+        for key, value in pairs:
+            if _is_broken(key):
+                self._refuse(
+                    "has a key with half of a surrogate pair (\\ud800 to \\udfff alone)", "invalid_json"
+                )
+            if isinstance(value, str) and _is_broken(value):
+                self._refuse(
+                    f"holds half of a surrogate pair (\\ud800 to \\udfff alone) under {key[:200]!r}; escape both halves, "
+                    "or write the character itself",
+                    "invalid_json", column=key[:200],
+                )  # fmt: skip
+
     def _float(self, text: str) -> _FloatText:
         if float(text) in (float("inf"), float("-inf")):
             self._refuse("holds a number beyond a 64-bit float", "invalid_json")
@@ -189,6 +205,14 @@ class _Reader:
 
     def _refuse(self, what: str, code: str, **details: str | int) -> NoReturn:
         raise TableFormatError(f"Line {self._line} {what}.", code=code, line=self._line, **details)
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _no_rows() -> TableFormatError:

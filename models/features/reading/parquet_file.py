@@ -12,7 +12,13 @@ from models.features.reading.file_columns import FileColumns
 from models.features.reading.options import ReadLimits, ReadOptions, Sniffed
 from models.features.reading.parquet_footer import uncompressed_bytes
 from models.features.reading.signatures import PARQUET_MAGIC
-from models.features.reading.typed_columns import READ_ERRORS, canonical_columns, check_num_rows, check_schema
+from models.features.reading.typed_columns import (
+    READ_ERRORS,
+    canonical_columns,
+    check_num_rows,
+    check_schema,
+    unreadable,
+)
 
 _DAMAGED = (
     "The file starts like Parquet but cannot be read: it is damaged or was cut short. Write or send it again."
@@ -55,13 +61,14 @@ def parquet_schema(source: Path | bytes, limits: ReadLimits) -> pl.Schema:
             code="duplicate_column",
         ) from error
     except READ_ERRORS as error:
-        raise TableFormatError(_DAMAGED, code="damaged_parquet") from error
+        raise unreadable(error, "Parquet", "damaged_parquet") from error
     check_schema(schema, limits)
     return schema
 
 
 def read_parquet(path: Path, limits: ReadLimits) -> FileColumns:
-    """Raises: TableFormatError, as `parquet_schema`, and header_only, too_many_rows, cell_too_long."""
+    """Raises: TableFormatError, as `parquet_schema`, and header_only, too_many_rows, cell_too_long,
+    value_out_of_range."""
     parquet_schema(path, limits)
     try:
         num_rows = int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
@@ -69,7 +76,7 @@ def read_parquet(path: Path, limits: ReadLimits) -> FileColumns:
         _check_unpacked(path, limits)
         frame = pl.read_parquet(path, glob=False, use_statistics=False, hive_partitioning=False)
     except READ_ERRORS as error:
-        raise TableFormatError(_DAMAGED, code="damaged_parquet") from error
+        raise unreadable(error, "Parquet", "damaged_parquet") from error
     return canonical_columns(frame, "parquet", limits)
 
 

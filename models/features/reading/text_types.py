@@ -11,8 +11,8 @@ not count; a blank cell is null):
   the nearest double, and where the part before the mark exceeds 2^53 it must be exact, so no digit of an
   id-like number is lost; trailing zeros and digits past double precision are not kept.
 - **boolean**: only `true`/`false`, `True`/`False` or `TRUE`/`FALSE`, one spelling throughout.
-- **date, datetime**: ISO 8601 (`2024-02-29`, `2024-02-29T12:30`, `… 12:30:00.25`), microseconds, no zone or
-  UTC throughout.
+- **date, datetime**: ISO 8601 (`2024-02-29`, `2024-02-29T12:30`, `… 12:30:00.25`), the years 1 to 9999,
+  microseconds, no zone or UTC throughout.
 
 `inf`, `Infinity` and literals beyond the doubles, in a column of numbers, become null with a counted warning.
 With a decimal comma `2,5` is a float, but a column in which every such cell has the shape `1,234` could as
@@ -34,9 +34,11 @@ _EXPONENT = r"-?\d(?:\.\d+[eE][+-]?\d{1,3}|[eE][+-]\d{1,3}|[eE](?:1[6-9]|[2-9]\d
 FLOAT_LITERAL = rf"^(?:-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)|{_EXPONENT})$"
 _THOUSANDS = r"^(?:0|-?[1-9]\d{0,2}(?:\.\d{3})?)$"
 _INFINITY = r"(?i)^[+-]?inf(?:inity)?$"
-_DATE = r"^\d{4}-\d\d-\d\d$"
+_YEAR = r"(?:[1-9]\d{3}|0[1-9]\d\d|00[1-9]\d|000[1-9])"  # no year 0, which Python and databases do not know
+_DATE = rf"^{_YEAR}-\d\d-\d\d$"
 # Neither 24:00 nor a leap second, which would come back as another moment.
-_DATETIME = r"^\d{4}-\d\d-\d\d[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6}0*)?)?(?:Z|\+00:00)?$"
+_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6}0*)?)?(?:Z|\+00:00)?"
+_DATETIME = rf"^{_YEAR}-\d\d-\d\d[T ]{_TIME}$"
 _BOOLEANS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 _EXACT = float(2**53)
 _PROBE = 1_000

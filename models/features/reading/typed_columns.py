@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import polars as pl
 
 from models.errors import TableFormatError
 from models.features.reading.file_columns import FileColumns
 from models.features.reading.names import check_column_names
 from models.features.reading.options import FormatName, ReadLimits, Sniffed
+from models.features.reading.temporal_columns import (
+    canonical_date,
+    canonical_datetime,
+    canonical_duration,
+    canonical_time_of_day,
+)
 from models.features.reading.text_types import DecimalMarks, TypedColumn, type_text_column
 
 _SIGNED = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
+_TEMPORAL: Mapping[type[pl.DataType], Callable[[pl.Series], TypedColumn]] = {
+    pl.Date: canonical_date,
+    pl.Datetime: canonical_datetime,
+    pl.Duration: canonical_duration,
+    pl.Time: canonical_time_of_day,
+}
 # polars' Rust side panics on some damaged files; that exception is no `Exception`.
 READ_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
+_MAX_PRECISION = 38
+# What polars says of files that are whole and hold what it does not know. It has no classes for these.
+_UNSUPPORTED = (
+    ("Int256", "decimals of more than 38 digits"),
+    ("precision must be between", "decimals of more than 38 digits"),
+    ("unable to parse time zone", "times in a zone whose name is not in the time zone database (write UTC)"),
+    ("could not import from", "a type that is no number, text, boolean or time"),
+    ('type_: "KeyValue"', "metadata of a column that is not UTF-8, such as that of an extension type"),
+)
+
+
+def unreadable(error: BaseException, word: str, damaged_code: str) -> TableFormatError:
+    """Why polars could not read a file: what it does not know, else damage. Quotes nothing of what polars said."""
+    said = str(error)
+    for mark, what in _UNSUPPORTED:
+        if mark in said:
+            return TableFormatError(
+                f"The {word} file holds {what}, which cannot be read. Convert or leave out the column, and write it again.",
+                code="unsupported_column_type",
+            )
+    return TableFormatError(
+        f"The file starts like {word} but cannot be read: it is damaged or was cut short. Write or send it again.",
+        code=damaged_code,
+    )
 
 
 def check_schema(schema: pl.Schema, limits: ReadLimits) -> None:
@@ -28,10 +66,16 @@ def check_schema(schema: pl.Schema, limits: ReadLimits) -> None:
                 "times. Flatten it into plain columns, or leave it out.",
                 code="unsupported_column_type", column=name,
             )  # fmt: skip
+        if isinstance(dtype, pl.Decimal) and (dtype.precision or 0) > _MAX_PRECISION:
+            raise TableFormatError(
+                f"Column {name!r} has decimals of {dtype.precision} digits; at most {_MAX_PRECISION} can be read. Convert "
+                "it, or leave it out.",
+                code="unsupported_column_type", column=name,
+            )  # fmt: skip
 
 
 def canonical_columns(frame: pl.DataFrame, format: FormatName, limits: ReadLimits) -> FileColumns:
-    """Takes the columns out of `frame`. Raises: TableFormatError cell_too_long."""
+    """Takes the columns out of `frame`. Raises: TableFormatError cell_too_long, value_out_of_range."""
     names = tuple(frame.columns)
     columns: list[pl.Series] = []
     warnings: list[str] = []
@@ -47,8 +91,10 @@ def canonical_column(column: pl.Series) -> TypedColumn:
     """Any flat polars column as String, Int64, Float64, Boolean, Date or Datetime[us].
 
     NaN is null. Integers beyond 64 bits and decimals beyond double precision become text.
+
+    Raises: TableFormatError value_out_of_range.
     """
-    name, dtype = column.name, column.dtype
+    dtype = column.dtype
     if dtype in _SIGNED:
         return TypedColumn(column.cast(pl.Int64))
     if dtype.is_integer():
@@ -58,14 +104,11 @@ def canonical_column(column: pl.Series) -> TypedColumn:
         return _canonical_float(column.cast(pl.Float64))
     if dtype.is_decimal():
         return type_text_column(column.cast(pl.String), DecimalMarks(".", is_stated=True))
-    if dtype == pl.Datetime:
-        return _canonical_datetime(column)
-    if dtype in (pl.Boolean, pl.Date):
+    if (canonical := _TEMPORAL.get(dtype.base_type())) is not None:
+        return canonical(column)
+    if dtype == pl.Boolean:
         return TypedColumn(column)
-    if dtype == pl.Duration:
-        seconds = column.dt.total_microseconds(fractional=True) / 1e6
-        return TypedColumn(seconds, (f"Column {name!r}: durations became seconds.",))
-    text = column.cast(pl.String)  # String, Categorical, Enum, Time, Null
+    text = column.cast(pl.String)  # String, Categorical, Enum, Null
     return text_or_number(text) if dtype == pl.String else TypedColumn(text)
 
 
@@ -76,21 +119,6 @@ def _canonical_float(column: pl.Series) -> TypedColumn:
         return TypedColumn(column)
     note = f"Column {column.name!r}: {int(is_infinite.sum()):,} infinite values became null."
     return TypedColumn(column.set(is_infinite, None), (note,))
-
-
-def _canonical_datetime(column: pl.Series) -> TypedColumn:
-    warnings = []
-    zone = getattr(column.dtype, "time_zone", None)
-    if zone is not None:
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        warnings.append(f"Column {column.name!r}: times were converted to UTC and the zone is not kept.")
-    micro = column.dt.cast_time_unit("us")
-    if (
-        getattr(column.dtype, "time_unit", None) == "ns"
-        and not (micro.dt.cast_time_unit("ns") == column).all()
-    ):
-        warnings.append(f"Column {column.name!r}: times were cut to microseconds.")
-    return TypedColumn(micro, tuple(warnings))
 
 
 def text_or_number(text: pl.Series, *, tells_moments: bool = False) -> TypedColumn:
