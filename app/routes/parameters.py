@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BeforeValidator
 
-from app.schemas.base import NAME_PATTERN
+from app.schemas.base import JOB_ID_PATTERN, KEY_ID_PATTERN, NAME_PATTERN
 
 
 def _plain_digits(value: object) -> object:
@@ -22,8 +22,8 @@ TableName = Annotated[str, Path(pattern=NAME_PATTERN)]
 TargetName = Annotated[str, Path(pattern=NAME_PATTERN)]
 AliasName = Annotated[str, Path(pattern=NAME_PATTERN)]
 Version = Annotated[int, Path(ge=1, le=2**31 - 1), BeforeValidator(_plain_digits)]
-JobId = Annotated[str, Path(pattern=r"^job_[0-9A-Z]{26}$")]
-KeyId = Annotated[str, Path(pattern=r"^[a-z0-9]{1,40}$")]
+JobId = Annotated[str, Path(pattern=JOB_ID_PATTERN)]
+KeyId = Annotated[str, Path(pattern=KEY_ID_PATTERN)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")]
 SnapshotVersion = Annotated[

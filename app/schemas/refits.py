@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.schemas.base import AnswerBody, Name, RequestBody
+from app.schemas.base import JOB_ID_PATTERN, AnswerBody, Name, RequestBody
 from app.schemas.heads import TargetHead
 from app.schemas.jobs import JobBody
 
@@ -42,7 +42,7 @@ class RefitAccepted(AnswerBody):
 
 
 class JobRollbackRequest(RequestBody):
-    job: Annotated[str, Field(pattern=r"^job_[0-9A-Z]{26}$")]
+    job: Annotated[str, Field(pattern=JOB_ID_PATTERN)]
 
 
 class AliasMovedBack(AnswerBody):

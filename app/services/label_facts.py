@@ -46,7 +46,7 @@ def label_facts(
     Raises: LabelError for values that do not fit the target's task and classes.
     """
     values: list[JsonScalar] = decode_values(labels["value"])
-    refuse_mixed_types(values)
+    refuse_mixed_types(values, target.classes)
     task, classes, warnings = settle_task(target, values, decode_values(added["value"]))
     rows = snapshot.key_index.rows_of(labels["key"].to_list())
     has_row = rows >= 0

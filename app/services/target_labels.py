@@ -25,6 +25,7 @@ FEW_LABELS = 50
 MIN_HOLDOUT_LABELS = 200
 MIN_HOLDOUT_PER_CLASS = 20
 RARE_SHARE = 0.01
+_TYPE_WORDS = {str: "text", bool: "boolean", int: "number", float: "number"}
 MAX_LEAK_CELLS = 5_000_000
 """Leaks are looked for at once only in tables this small; fine-tuning looks again in any case."""
 
@@ -221,12 +222,19 @@ def check_columns(target: Target, schema: TableSchema) -> None:
         )
 
 
-def refuse_mixed_types(values: Sequence[JsonScalar]) -> None:
-    """Raises: LabelError mixed_types, also for labels that are too few to settle a task."""
-    words = {"number" if type(value) in (int, float) else type(value).__name__ for value in values}
+def refuse_mixed_types(values: Sequence[JsonScalar], classes: Sequence[JsonScalar] | None = None) -> None:
+    """`classes`: of the target, where they are settled.
+
+    Raises: LabelError mixed_types, also for labels that are too few to settle a task.
+    """
+    words = {_TYPE_WORDS[type(value)] for value in values}
     if len(words) > 1:
+        advice = (
+            "This target's labels are true and false: send true or false (in JSON without quotes)."
+            if classes and all(isinstance(one, bool) for one in classes)
+            else "Send all as text, all as numbers, or all as true or false."
+        )
         raise LabelError(
-            f"Labels of one target have one type, received {', '.join(sorted(words))}. Send all as text, or all as "
-            "numbers.",
+            f"Labels of one target have one type, received {', '.join(sorted(words))}. {advice}",
             code="mixed_types",
         )

@@ -170,8 +170,8 @@ def _common_type(counts: Counter[tuple[str, JsonScalar]]) -> str:
         return "float"
     if len(words) > 1:
         raise LabelError(
-            f"Labels of one target have one type, received {', '.join(sorted(words))}. Send all as text, or all as "
-            "numbers.",
+            f"Labels of one target have one type, received {', '.join(sorted(words))}. Send all as text, all as "
+            "numbers, or all as true or false.",
             code="mixed_types",
         )
     word = words.pop()

@@ -131,3 +131,19 @@ def test__body__wrong_value__is_refused_without_repeating_it(
 def test__body__empty_where_all_is_optional__means_the_defaults(service: Service) -> None:
     answer = service.http.post("/v1/tables/nothing/encoders")
     assert (answer.status_code, code_of(answer)) == (404, "table_not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/v1/tables/My Table", "a name has 1 to 63 of a-z, 0-9, _ and -"),
+        ("/v1/jobs/latest", "a job id looks like job_"),
+    ],
+)
+def test__address__with_a_name_or_id_that_cannot_be__says_in_words_what_one_looks_like(
+    service: Service, path: str, words: str
+) -> None:
+    answer = service.http.get(path)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert "pattern" not in answer.text.replace("string_pattern_mismatch", "")

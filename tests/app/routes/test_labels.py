@@ -124,6 +124,15 @@ def test__task__fixed_by_the_first_labels__refuses_what_does_not_fit(people: Ser
     assert code_of(post(people, regression, {"p3": "x"})) == "mixed_types"
 
 
+def test__labels__of_another_type_than_true_and_false__are_told_to_be_these(
+    people: Service, target: str
+) -> None:
+    post(people, target, {"p1": True, "p2": False})
+    detail = post(people, target, {"p3": "true"}).json()["detail"]
+    assert "received boolean, text" in detail
+    assert "send true or false" in detail
+
+
 def test__task__multiclass__gains_classes(people: Service, target: str) -> None:
     post(people, target, {"p1": "a", "p2": "b", "p3": "c"})
     assert post(people, target, {"p4": "d"}).json()["classes"] == ["a", "b", "c", "d"]
