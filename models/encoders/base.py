@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -39,6 +40,13 @@ class Encoder(nn.Module, ABC):
     d_model: int
     min_rows: int = 2
     """Passes of fewer rows are padded: below, matrix kernels take other paths and the last bits change."""
+
+    @cached_property
+    def longest_sum(self) -> int:
+        """Terms of the longest sum among the products of a pass."""
+        return max(
+            (module.in_features for module in self.modules() if isinstance(module, nn.Linear)), default=0
+        )
 
     @abstractmethod
     def forward(

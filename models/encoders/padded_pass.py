@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from models.encoders.base import Encoded, Encoder
+from models.layers.linear import unshared_sums
 
 # Rows go through the encoder in chunks of about this many tokens: large enough for the matrix products, small enough
 # for the caches (measured, 17 columns, d=32: 4,096 to 16,384 tokens within 5 % of each other).
@@ -32,6 +33,7 @@ def encode_padded(
         repeated = torch.arange(num_padded).clamp_(max=num_rows - 1)
         index, fraction = index.index_select(0, repeated), fraction.index_select(0, repeated)
     device = next(encoder.parameters()).device
-    encoded = encoder(index.to(device), fraction.to(device), columns.to(device))
+    with unshared_sums(encoder.longest_sum):
+        encoded = encoder(index.to(device), fraction.to(device), columns.to(device))
     summary = None if encoded.summary is None else encoded.summary[:num_rows].cpu()
     return Encoded(encoded.cls[:num_rows].cpu(), encoded.tokens[:num_rows].cpu(), summary)
