@@ -89,6 +89,15 @@ class Break(_Kind):
         return {}
 
 
+class Panic(_Kind):
+    """A fault that is no `Exception`, as polars raises when its Rust side panics."""
+
+    kind = "panic"
+
+    def run(self, task: Task) -> JsonObject:
+        raise pl.exceptions.PanicException(f"could not convert {SECRET}")
+
+
 class Die(_Kind):
     """Ends its process by a signal or an exit code."""
 
@@ -161,6 +170,6 @@ class Unabandonable(Refuse):
 
 
 _ALL: tuple[JobKind, ...] = (
-    Count(), Fill(), Refuse(), Break(), Die(), Hang(), Look(), Unpublishable(), Unabandonable(),
+    Count(), Fill(), Refuse(), Break(), Panic(), Die(), Hang(), Look(), Unpublishable(), Unabandonable(),
 )  # fmt: skip
 JOB_KINDS: dict[str, JobKind] = {kind.kind: kind for kind in _ALL}

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from app.executors import Failed, ForkserverExecutor, Succeeded
+from tests.app.executors.registry import SECRET
 from tests.app.executors.tasks import (
     REGISTRY,
     eventually,
@@ -57,6 +58,18 @@ def test__child__that_ends_by_itself__is_reported_as_what_it_was(
     assert isinstance(final, Failed)
     assert final.retry
     assert (final.error["code"], final.error["details"]) == (code, details)
+
+
+def test__child__fault_that_is_no_exception__is_an_internal_error_with_an_id(
+    executor: ForkserverExecutor, tmp_path: Path
+) -> None:
+    execution = executor.start(task_spec(tmp_path, "panic"))
+    final = final_report(execution)
+    execution.close()
+    assert isinstance(final, Failed)
+    assert final.error["code"] == "internal_error"
+    assert final.error["details"]["error_id"].startswith("err_")
+    assert SECRET not in str(final)
 
 
 def test__child__process__is_limited_and_niced_and_its_output_logged(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import logging
 
+import polars as pl
 import pytest
 import torch
 
@@ -24,6 +25,7 @@ def torch_out_of_memory() -> Exception:
     ("error", "code"),
     [
         (ValueError(SECRET), "internal_error"),
+        (pl.exceptions.PanicException(SECRET), "internal_error"),
         (MemoryError(), "out_of_memory"),
         (torch_out_of_memory(), "out_of_memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
@@ -33,7 +35,7 @@ def torch_out_of_memory() -> Exception:
     ],
 )
 def test__unexpected_error__is_named_by_its_class_and_logged_under_its_id(
-    error: Exception, code: str, caplog: pytest.LogCaptureFixture
+    error: BaseException, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
         described = report_unexpected(error, "job_1")

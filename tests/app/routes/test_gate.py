@@ -6,6 +6,7 @@ import logging
 import socket
 
 import httpx
+import polars as pl
 import pytest
 
 from app.routes.edge.gate import SECURITY_HEADERS
@@ -112,16 +113,21 @@ def test__body__refused_while_it_is_sent__the_client_still_reads_why(people: Ser
     assert (answer.status_code, code_of(answer)) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("fault", [RuntimeError, pl.exceptions.PanicException])
 def test__fault__unexpected__leaks_nothing_and_is_logged_by_id(
-    service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    service: Service,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[BaseException],
 ) -> None:
     def fail(*_: object) -> None:
-        raise RuntimeError(f"row with {SECRET}")
+        raise fault(f"row with {SECRET}")
 
     monkeypatch.setattr(service.container.tables, "list", fail)
     with caplog.at_level(logging.DEBUG):
         answer = service.http.get("/v1/tables")
     assert (answer.status_code, code_of(answer)) == (500, "internal_error")
+    assert answer.headers["content-type"] == "application/problem+json"
     assert SECRET not in answer.text
     assert SECRET not in caplog.text
     assert answer.json()["details"]["error_id"] in caplog.text

@@ -206,3 +206,21 @@ def test__export__csv__guards_formulas_and_can_be_sent_again(people: Service, ta
     parquet = download(people, target, 1, "parquet")
     assert send(people, copy, parquet, PARQUET).status_code == 200
     assert stored(people, copy, 1) == stored(people, target, 1)
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Kolkata"])
+def test__file__parquet__times_beyond_the_years__are_refused_with_row_and_column(
+    people: Service, target: str, zone: str | None
+) -> None:
+    at = pl.Series([0, -(2**63) + 1, 2**63 - 1]).cast(pl.Datetime("ms", zone))
+    answer = send(
+        people, target, pl.DataFrame({"key": ["p1", "p2", "p3"], "value": ["a", "b", "a"], "at": at})
+    )
+    assert (answer.status_code, code_of(answer)) == (422, "value_out_of_range")
+    assert answer.json()["details"] == {"row": 1, "column": "at"}
+
+
+def test__file__parquet__times_at_the_ends_of_nanoseconds__are_taken(people: Service, target: str) -> None:
+    at = pl.Series([-(2**63) + 1, 2**63 - 1]).cast(pl.Datetime("ns"))
+    answer = send(people, target, pl.DataFrame({"key": ["p1", "p2"], "value": ["a", "b"], "at": at}))
+    assert answer.status_code < 300, answer.text
