@@ -46,17 +46,23 @@ def finetune(
     if ended is not None and wait:
         made = (ended.result or {}).get("heads") or []
         for head in made:
-            say(f"{head['target']}: {outcome(head)}")
+            say(f"{head['target']}: {outcome(head, table)}")
         if made and all(head.get("error") for head in made):
             raise typer.Exit(ExitCode.JOB_FAILED)
 
 
-def outcome(head: Mapping[str, Any]) -> str:
+def outcome(head: Mapping[str, Any], table: str = "") -> str:
     """What became of one head of a fine-tune, as its job's result says."""
     error = head.get("error")
     if error:
         return f"version {head.get('version')} failed: {error.get('message')} ({error.get('code')})"
     reason = head.get("alias_reason") or ""
+    if head.get("alias") is None and head.get("passes_gate"):
+        where = f"{table} {head['target']}" if table else str(head["target"])
+        return (
+            f"version {head['version']} is ready and may take any alias: {reason} No alias was asked to move: "
+            f"`rootstock alias set {where} champion {head['version']}` moves one, `--alias champion` does with the next"
+        )
     moved = f"{head['alias']} points at it" if head.get("alias") else "no alias was moved"
     return f"version {head['version']} is ready; {moved}" + (f": {reason}" if reason else "")
 

@@ -66,7 +66,7 @@ def label(
     for warning in total.get("warnings") or ():
         say(f"warning: {warning}", style="yellow")
     say(
-        f"{target}: {total['accepted']:,} new, {total['replaced']:,} replaced, {total['withdrawn']:,} withdrawn, "
+        f"{target}: {total['accepted'] - total['replaced']:,} new, {total['replaced']:,} replaced, {total['withdrawn']:,} withdrawn, "
         f"{total['unmatched']:,} without a row; {total['num_labels']:,} labels in all. "
         f"Next: `rootstock finetune {table} {target}`"
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.commands.column_words import split_names
-from app.commands.console import say, show_table
+from app.commands.console import cell_text, say, show_table
+from app.commands.exit_codes import ExitCode
 from app.commands.session import session_of
 from app.commands.tables import TableName
 
@@ -66,6 +68,13 @@ def predict(
         say(f"skipped {name}: {reason}")
     for column, count in predictions.unseen.items():
         say(f"note: {count:,} rows have a value of {column} that the encoder has not seen")
+    if not predictions.predictions:
+        session.show(predictions.to_json())
+        say(
+            f"nothing was predicted: no target of {table} has a head to answer. Fit one (`rootstock finetune {table}`), "
+            f"move champion to one (`rootstock alias set {table} TARGET champion VERSION`), or name a version (TARGET:1)"
+        )
+        raise typer.Exit(ExitCode.REFUSED)
     frame = predictions.frame(all_classes=all_classes)
     if out is not None:
         from app.commands.row_files import write_frame
@@ -73,7 +82,9 @@ def predict(
         write_frame(frame, out)
         say(f"wrote {frame.height:,} rows to {out}")
     elif not session.show(predictions.to_json()):
-        _show_frame(frame)
+        for note in decision_notes(predictions.predictions):
+            say(note)
+        _show_frame(frame.rename(probability_names(predictions.predictions), strict=False))
 
 
 def _rows_or_keys(keys: str, keys_file: Path | None, rows: Path | None) -> dict[str, Any]:
@@ -88,6 +99,32 @@ def _rows_or_keys(keys: str, keys_file: Path | None, rows: Path | None) -> dict[
         lines = keys_file.read_text(encoding="utf-8-sig").splitlines()
         return {"keys": [line.strip() for line in lines if line.strip()]}
     return {"keys": list(split_names(keys))}
+
+
+def probability_names(predictions: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Of two classes the probability is that of the positive one, the last, whatever was decided: its column says so."""
+    classes = {name: one["classes"] for name, one in predictions.items() if "label" in one}
+    return {
+        f"{name}.probability": f"{name}.probability({cell_text(named[-1])})"
+        for name, named in classes.items()
+        if len(named) == 2
+    }
+
+
+def decision_notes(predictions: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a table of predictions does not say by itself: how labels were decided, and whose probability is shown."""
+    notes = []
+    for name, one in predictions.items():
+        rule = dict(one.get("decision") or {})
+        word = rule.pop("rule", "most_probable")
+        if word != "most_probable":
+            above = rule.pop("above", None)
+            figures = [] if word == "costs" else [cell_text(value) for value in rule.values()]
+            bound = "" if above is None else f" (above {cell_text(above)})"
+            notes.append(f"{name}: decided by {' '.join([word, *figures])}{bound}")
+        if len(one.get("classes") or ()) > 2:
+            notes.append(f"{name}.probability: of the label that was decided (--all-classes shows every one)")
+    return notes
 
 
 def _show_frame(frame: pl.DataFrame) -> None:

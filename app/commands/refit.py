@@ -66,3 +66,7 @@ def show_refit(result: Mapping[str, Any]) -> None:
         for row in result.get("summary") or ()
     ]  # fmt: skip
     show_table(header, rows)
+    for row in result.get("summary") or ():
+        reason = row.get("reason")
+        if not row.get("moved") and reason and reason != row.get("sentence"):
+            say(f"{row['target']}: champion stays. {reason}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from app.commands import reading_options as reading
 from app.commands.column_words import overrides_from, split_from, split_names
 from app.commands.console import say
 from app.commands.following import Wait, report_started, wait_for
@@ -14,7 +15,6 @@ from app.commands.session import session_of
 from rootstock_client import ServerFiles
 
 _ROLES = "Roles"
-_FILE = "How to read the file (found by itself where left out)"
 
 
 def register(
@@ -65,21 +65,17 @@ def register(
     evaluation_fraction: Annotated[
         float | None, typer.Option(min=0, max=0.5, help="Share of rows kept apart; default 0.1.")
     ] = None,
-    delimiter: Annotated[str | None, typer.Option(rich_help_panel=_FILE)] = None,
-    encoding: Annotated[str | None, typer.Option(rich_help_panel=_FILE)] = None,
-    decimal: Annotated[str | None, typer.Option(rich_help_panel=_FILE, help="Decimal mark: . or ,")] = None,
-    no_header: Annotated[bool, typer.Option("--no-header", rich_help_panel=_FILE)] = False,
-    skip_lines: Annotated[
-        int | None, typer.Option(min=0, rich_help_panel=_FILE, help="Lines above the header.")
-    ] = None,
-    skip_ragged_rows: Annotated[
-        bool,
-        typer.Option("--skip-ragged-rows", rich_help_panel=_FILE, help="Leave rows of a wrong length out."),
-    ] = False,
-    skip_odd_rows: Annotated[
-        bool,
-        typer.Option("--skip-odd-rows", rich_help_panel=_FILE, help="Leave rows unlike all others out."),
-    ] = False,
+    format: reading.Format = None,
+    delimiter: reading.Delimiter = None,
+    encoding: reading.Encoding = None,
+    decimal: reading.Decimal = None,
+    quote: reading.Quote = None,
+    null_values: reading.NullValues = None,
+    text_column: reading.TextColumn = None,
+    no_header: reading.NoHeader = False,
+    skip_lines: reading.SkipLines = None,
+    skip_ragged_rows: reading.SkipRaggedRows = False,
+    skip_odd_rows: reading.SkipOddRows = False,
     pretrain: Annotated[
         bool, typer.Option("--pretrain", help="Pretrain an encoder as soon as it is stored.")
     ] = False,
@@ -88,17 +84,20 @@ def register(
     """Register a table from files, or from a folder of the server; its columns are profiled, typed and given roles."""
     if (source is None) == (not files):
         raise typer.BadParameter("name one or more files, or a folder of the server with --source")
+    said = reading.reading_from(
+        format=format,
+        delimiter=delimiter,
+        encoding=encoding,
+        decimal=decimal,
+        quote=quote,
+        null_values=null_values,
+        text_columns=text_column,
+        no_header=no_header,
+        skip_lines=skip_lines,
+        skip_ragged_rows=skip_ragged_rows,
+        skip_odd_rows=skip_odd_rows,
+    )
     session = session_of(ctx)
-    reading: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "decimal": decimal}
-    reading = {name: value for name, value in reading.items() if value is not None}
-    if no_header:
-        reading["has_header"] = False
-    if skip_lines is not None:
-        reading["skip_lines"] = skip_lines
-    if skip_ragged_rows:
-        reading["ragged_rows"] = "skip"
-    if skip_odd_rows:
-        reading["odd_rows"] = "skip"
     with session.client() as client:
         job = client.register(
             name,
@@ -112,7 +111,7 @@ def register(
             weight=split_names(weight),
             split=split_from(split, cutoff),
             evaluation_fraction=evaluation_fraction,
-            reading=reading,
+            reading=said,
             pretrain=pretrain,
         )
         ended = report_started(session, client, job, f"register {name}", wait=wait)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rootstock_client.errors import RootstockError
+from rootstock_client.local_service import announced
 
 _PROBE_S = 0.5
 
@@ -32,18 +33,9 @@ class RunningService:
     @classmethod
     def find(cls, home: Path) -> RunningService | None:
         """The service that serves this home now, if there is one and it has begun to listen."""
-        try:
-            handle = os.open(home / "serve.lock", os.O_RDWR)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with suppress(OSError, ValueError, TypeError, KeyError):
-                found = json.loads((home / "serve.json").read_text())
-                return cls(url=str(found["url"]), pid=int(found["pid"]))
-        finally:
-            os.close(handle)  # also lets go of the lock where nobody else had it
+        found = announced(home)
+        with suppress(ValueError, TypeError, KeyError):
+            return None if found is None else cls(url=str(found["url"]), pid=int(found["pid"]))
         return None
 
 

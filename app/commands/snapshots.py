@@ -8,12 +8,13 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from app.commands import reading_options as reading
 from app.commands.column_words import overrides_from, split_from
 from app.commands.console import say, show_fields, show_table
 from app.commands.following import Wait, report_started, wait_for
 from app.commands.session import session_of
 from app.commands.tables import TableName, Yes
-from rootstock_client import ServerFiles
+from rootstock_client import JobFailed, ServerFiles
 
 Version = Annotated[int, typer.Argument(min=1, help="Version of a snapshot.")]
 
@@ -62,6 +63,17 @@ def add(
     cutoff: Annotated[
         str | None, typer.Option(help="Another cutoff of a split by time, for the new rows.")
     ] = None,
+    format: reading.Format = None,
+    delimiter: reading.Delimiter = None,
+    encoding: reading.Encoding = None,
+    decimal: reading.Decimal = None,
+    quote: reading.Quote = None,
+    null_values: reading.NullValues = None,
+    text_column: reading.TextColumn = None,
+    no_header: reading.NoHeader = False,
+    skip_lines: reading.SkipLines = None,
+    skip_ragged_rows: reading.SkipRaggedRows = False,
+    skip_odd_rows: reading.SkipOddRows = False,
     pretrain: Annotated[bool, typer.Option("--pretrain", help="Pretrain an encoder on the result.")] = False,
     wait: Wait = False,
 ) -> None:
@@ -72,6 +84,19 @@ def add(
         raise typer.BadParameter(f"--mode is one of {', '.join(MODES)}; received {mode!r}")
     if on_conflict is not None and on_conflict not in CONFLICTS:
         raise typer.BadParameter(f"--on-conflict is one of {', '.join(CONFLICTS)}; received {on_conflict!r}")
+    said = reading.reading_from(
+        format=format,
+        delimiter=delimiter,
+        encoding=encoding,
+        decimal=decimal,
+        quote=quote,
+        null_values=null_values,
+        text_columns=text_column,
+        no_header=no_header,
+        skip_lines=skip_lines,
+        skip_ragged_rows=skip_ragged_rows,
+        skip_odd_rows=skip_odd_rows,
+    )
     session = session_of(ctx)
     with session.client() as client:
         job = client.add_snapshot(
@@ -83,9 +108,15 @@ def add(
             parent=parent,
             columns=overrides_from(column or ()),
             split=split_from(None, cutoff),
+            reading=said,
             pretrain=pretrain,
         )
-        ended = report_started(session, client, job, f"{mode} {table}", wait=wait)
+        try:
+            ended = report_started(session, client, job, f"{mode} {table}", wait=wait)
+        except JobFailed as failed:
+            if not session.as_json:
+                _show_findings(_findings_of(failed))
+            raise
         result = (ended.result or {}) if ended is not None else {}
         if wait and result.get("job"):
             wait_for(client, str(result["job"]), f"pretrain {table}")
@@ -161,6 +192,13 @@ def _report(table: str, result: Mapping[str, Any]) -> None:
         )
     rows, changes = result.get("num_rows", 0), _changes(result.get("changes"))
     say(f"{table}: snapshot {result.get('snapshot')} has {rows:,} rows ({changes})")
+
+
+def _findings_of(failed: JobFailed) -> list[dict[str, Any]]:
+    """All that a refusal for drift found, of which its message names the first."""
+    error = failed.job.raw.get("error") or {}
+    details = error.get("details") or {}
+    return list((details.get("drift") or error.get("drift") or {}).get("findings") or ())
 
 
 def _changes(changes: dict[str, int] | None) -> str:

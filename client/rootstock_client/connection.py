@@ -1,7 +1,8 @@
 """Where the service is and which key to show it; the client's one reader of the environment.
 
-What the caller passes wins; then `$ROOTSTOCK_URL` and `$ROOTSTOCK_KEY`; then the local service on its
-default port and the admin key that `rootstock serve` left for this user in `$ROOTSTOCK_HOME`.
+What the caller passes wins; then `$ROOTSTOCK_URL` and `$ROOTSTOCK_KEY`; then the service that runs on
+`$ROOTSTOCK_HOME` (`serve.json` says where, while it runs), else the default address, and the admin key that
+`rootstock serve` left for this user there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rootstock_client.errors import ConfigurationError
+from rootstock_client.local_service import announced
 
 DEFAULT_URL = "http://127.0.0.1:8321"
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
@@ -45,7 +47,7 @@ def resolve(url: str | None, key: str | None) -> Connection:
     Raises:
         ConfigurationError: the address is no http(s) URL, or there is no key for it.
     """
-    address = (url or os.environ.get("ROOTSTOCK_URL") or DEFAULT_URL).rstrip("/")
+    address = (url or os.environ.get("ROOTSTOCK_URL") or _announced_url() or DEFAULT_URL).rstrip("/")
     is_loopback = _check_address(address)
     secret = key or os.environ.get("ROOTSTOCK_KEY") or (_local_admin_key() if is_loopback else None)
     if not secret:
@@ -85,9 +87,24 @@ def _check_address(address: str) -> bool:
         return False
 
 
-def _local_admin_key() -> str | None:
+def _announced_url() -> str | None:
+    """The service that runs on this home; never an address of another machine, which would get no key anyway."""
+    url = (announced(_home()) or {}).get("url")
+    if not isinstance(url, str):
+        return None
+    try:
+        return url if _check_address(url) else None
+    except ConfigurationError:
+        return None
+
+
+def _home() -> Path:
     home = os.environ.get("ROOTSTOCK_HOME")
-    path = (Path(home).expanduser() if home else Path.home() / ".rootstock") / "admin-key"
+    return Path(home).expanduser() if home else Path.home() / ".rootstock"
+
+
+def _local_admin_key() -> str | None:
+    path = _home() / "admin-key"
     try:
         return path.read_text(encoding="ascii").strip() or None
     except (OSError, UnicodeDecodeError):

@@ -61,8 +61,8 @@ class PredictionSet:
     def frame(self, *, all_classes: bool = False) -> pl.DataFrame:
         """One row per predicted row: `key` (where there are keys), then the columns of every target.
 
-        A class target `churn` gives `churn` (the label) and `churn.probability`: of the positive class for
-        two classes, of the label for more. A regression target `ltv` gives `ltv`, `ltv.low`, `ltv.high`.
+        A class target `churn` gives `churn` (the label) and `churn.probability`: of the positive class (the last
+        of `classes`) for two classes, whatever was decided; of the label that was decided for more. A regression target `ltv` gives `ltv`, `ltv.low`, `ltv.high`.
         Target names have no dots, so these never collide.
 
         Args:
@@ -83,7 +83,12 @@ class PredictionSet:
 def _class_columns(name: str, prediction: Mapping[str, Any], all_classes: bool) -> dict[str, pl.Series]:
     classes = prediction["classes"]
     matrix = pl.Series(prediction["probabilities"], dtype=pl.Array(pl.Float64, len(classes)))
-    shown = matrix.arr.last() if len(classes) == 2 else matrix.arr.max()
+    if len(classes) == 2:
+        shown = matrix.arr.last()
+    else:  # a rule of costs may decide another class than the most probable one
+        places = {(type(value) is bool, value): place for place, value in enumerate(classes)}
+        decided = [places[(type(label) is bool, label)] for label in prediction["label"]]
+        shown = matrix.arr.get(pl.Series(decided, dtype=pl.UInt32))
     columns = {name: _series(prediction["label"]), f"{name}.probability": shown}
     if all_classes:
         for position, value in enumerate(classes):

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from rootstock_client import InvalidArgumentError, InvalidRequestError, ServerFiles, UnexpectedResponseError
+from rootstock_client.predictions import PredictionSet
 from tests.client.service import PreparedService, job, ok, problem
 
 STARTED = {"table": {"name": "t", "status": "registering"}, "job": job(kind="ingest")}
@@ -404,3 +405,21 @@ def test__sources__listed__with_their_pattern() -> None:
     service = PreparedService(ok({"sources": found}))
     assert service.client().sources("*.csv") == found
     assert service.requests[0].url.params["pattern"] == "*.csv"
+
+
+def test__frame__of_several_classes__shows_the_probability_of_what_was_decided() -> None:
+    answer = {
+        "predictions": {
+            "plan": {
+                "head": 1,
+                "encoder": 1,
+                "classes": ["basic", "plus", "gold"],
+                "label": ["gold", "basic"],
+                "probabilities": [[0.6, 0.1, 0.3], [0.5, 0.2, 0.3]],
+                "decision": {"rule": "costs", "costs": [[0, 1, 1], [1, 0, 1], [9, 9, 0]]},
+            }
+        }
+    }
+    frame = PredictionSet.from_json(answer).frame()
+    assert frame["plan.probability"].to_list() == [0.3, 0.5]
+    assert PredictionSet.from_json({"predictions": {}}).frame().is_empty()

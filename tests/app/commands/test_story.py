@@ -9,6 +9,10 @@ import polars as pl
 import pytest
 
 from app.commands.exit_codes import ExitCode
+from app.commands.heads import outcome
+from app.commands.refit import show_refit
+from app.commands.running_service import locked_home
+from rootstock_client import Client
 from tests.app.commands.conftest import Run
 from tests.client.live import NUM_ROWS, LiveService, small_table
 
@@ -42,6 +46,7 @@ def test__story__from_file_to_predictions__on_the_command_line(run: Run, csv: Pa
     fitted = run("finetune", "shop", "plan", "--max-labels", "100", "--max-seconds", "5", "--wait")
     assert fitted.code == 0, fitted.err
     assert "plan: version 1 is ready" in fitted.err
+    assert "may take any alias" not in fitted.err
     assert "macro_auc" in run("heads", "show", "shop", "plan", "1").out
     out = tmp_path / "predictions.parquet"
     predicted = run("predict", "shop", "plan:1", "--rows", str(csv), "--out", str(out))
@@ -70,7 +75,83 @@ def test__predict__keys_rows_and_formats__agree(run: Run, prepared: str, tmp_pat
         assert out.is_file()
     assert pl.read_csv(tmp_path / "out.csv", infer_schema=False)["key"].to_list() == keys
     assert run("predict", prepared, "churn:1", "--keys", "a", "--out", "x.xlsx").code == ExitCode.USAGE
-    assert "churn:1" in run("predict", prepared, "churn:1", "--keys", keys[0]).out
+    shown = run("predict", prepared, "churn:1", "--keys", keys[0]).out
+    assert "churn:1.probability(yes)" in shown
+
+
+def test__predict__with_a_decision_rule__says_which(run: Run, prepared: str) -> None:
+    key = small_table()["id"][0]
+    assert run("targets", "decide", prepared, "churn", "--threshold", "0.25").code == 0
+    try:
+        decided = run("predict", prepared, "churn:1", "--keys", key)
+    finally:
+        assert run("targets", "decide", prepared, "churn", "--reset").code == 0
+    assert "churn:1: decided by threshold 0.25" in decided.err
+    assert "decided by" not in run("predict", prepared, "churn:1", "--keys", key).err
+
+
+def test__predict__nothing_to_answer__is_refused_with_a_hint(run: Run, csv: Path) -> None:
+    assert run("register", "headless", str(csv), "--key", "id", "--wait").code == 0
+    assert run("pretrain", "headless", "--max-seconds", "1", "--wait").code == 0
+    assert run("target", "headless", "plan", "--column", "plan").code == 0
+    nothing = run("predict", "headless", "*", "--keys", small_table()["id"][0])
+    assert nothing.code == ExitCode.REFUSED
+    assert "nothing was predicted" in nothing.err
+    assert "finetune headless" in nothing.err
+    assert not nothing.out
+    assert run("tables", "delete", "headless", "--yes").code == 0
+
+
+def test__register_and_snapshots__reading_options__reach_the_service(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "odd.txt"
+    rows = "".join(f"'k{row:03}';'{row:03}';{row},5\n" for row in range(40))
+    path.write_text(f"id;code;level\n{rows}'k900';'900';-200,0\n")
+    said = ("--format", "csv", "--quote", "'", "--null-values", "-200,none", "--text-column", "code")
+    said += ("--delimiter", ";", "--decimal", ",", "--column", "level=continuous")
+    assert run("register", "odd", str(path), "--key", "id", *said, "--wait").code == 0
+    assert run("profile", "odd", "--json").json["columns"]["level"]["nulls"] == 1
+    path.write_text("id;code;level\n'k901';'901';-200,0\n")
+    added = run(
+        "snapshots", "add", "odd", str(path), "--mode", "append", *said[:-2], "--accept-drift", "--wait"
+    )
+    assert added.code == 0, added.err
+    assert run("profile", "odd", "--json").json["columns"]["level"]["nulls"] == 2
+    assert run("register", "odder", str(path), "--format", "xlsx").code == ExitCode.USAGE
+    assert run("register", "odder", str(path), "--quote", "x").code == ExitCode.USAGE
+    assert run("tables", "delete", "odd", "--yes").code == 0
+
+
+def test__snapshots__refused_for_drift__shows_every_finding(run: Run, csv: Path, tmp_path: Path) -> None:
+    assert run("register", "steady", str(csv), "--key", "id", "--wait").code == 0
+    more = tmp_path / "more.csv"
+    small_table().head(200).with_columns(
+        id=pl.lit("9") + pl.col("id"), region=pl.lit("moon"), age=pl.col("age") + 900
+    ).write_csv(more)
+    refused = run("snapshots", "add", "steady", str(more), "--mode", "append", "--wait")
+    assert refused.code == ExitCode.JOB_FAILED
+    assert "drift_refused" in refused.err
+    assert "severity" in refused.out
+    assert "'age'" in refused.out
+    assert "'region'" in refused.out
+    assert run("tables", "delete", "steady", "--yes").code == 0
+
+
+def test__client__of_a_served_home__finds_its_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ROOTSTOCK_HOME", str(tmp_path))
+    monkeypatch.delenv("ROOTSTOCK_URL", raising=False)
+    (tmp_path / "admin-key").write_text("rs_aaaa_from-file\n")
+    with locked_home(tmp_path) as lock:
+        assert "127.0.0.1:8321" in repr(Client())
+        lock.announce("http://127.0.0.1:9321")
+        assert "127.0.0.1:9321" in repr(Client())
+        lock.announce("http://rootstock.example.com:9321")  # never sent the key of this home
+        assert "127.0.0.1:8321" in repr(Client())
+        lock.announce("http://127.0.0.1:9321")
+        kept = (tmp_path / "serve.json").read_text()
+        (tmp_path / "serve.json").write_text("[1")
+        assert "127.0.0.1:8321" in repr(Client())
+    (tmp_path / "serve.json").write_text(kept)  # of a service that was killed
+    assert "127.0.0.1:8321" in repr(Client())
 
 
 def test__label__csv__sends_what_the_file_says(run: Run, prepared: str, tmp_path: Path) -> None:
@@ -84,7 +165,8 @@ def test__label__csv__sends_what_the_file_says(run: Run, prepared: str, tmp_path
     names = ("--key-column", "customer", "--value-column", "score")
     sent = run("label", prepared, "vip", str(path), *names)
     assert sent.code == 0, sent.err
-    assert "49 new" in sent.err
+    assert "49 new, 0 replaced" in sent.err
+    assert "0 new, 49 replaced" in run("label", prepared, "vip", str(path), *names).err
     assert "1 rows without a value" in sent.err
     assert run("targets", "show", prepared, "vip", "--json").json["classes"] == [0, 1]
     withdrawn = run("label", prepared, "vip", str(path), *names, "--withdraw-empty", "--json").json
@@ -227,3 +309,28 @@ def test__doctor__sound_home__finds_nothing_wrong(run: Run, prepared: str) -> No
     assert {finding["health"] for finding in found.values()} <= {"fine", "note"}
     assert found["database"]["health"] == "fine"
     assert "verified" in found["artifacts of default"]["found"]
+
+
+def test__outcome__of_a_head_that_may_serve__says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    head = {
+        "target": "churn",
+        "version": 2,
+        "alias": None,
+        "passes_gate": True,
+        "alias_reason": "It is fine.",
+    }
+    said = outcome(head, "shop")
+    assert "may take any alias: It is fine." in said
+    assert "rootstock alias set shop churn champion 2" in said
+    assert "no alias was moved" in outcome({**head, "passes_gate": False})
+    assert "champion points at it" in outcome({**head, "alias": "champion"})
+    row = {
+        "target": "churn",
+        "champion": 1,
+        "version": 2,
+        "moved": False,
+        "sentence": "worse",
+        "reason": "It is worse.",
+    }
+    show_refit({"summary": [row, {**row, "target": "kept", "reason": "worse"}]})
+    assert capsys.readouterr().err == "churn: champion stays. It is worse.\n"
