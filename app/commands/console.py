@@ -18,6 +18,7 @@ from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:00)")
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _PIPE_WIDTH = 200  # a table that goes to a file or another program is not cut at a terminal's width
 
 
@@ -58,8 +59,11 @@ def json_line(value: Any) -> str:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Rows with a header; None is shown as nothing, numbers are aligned to the right."""
+    """Rows with a header; None is shown as nothing, numbers are aligned to the right. No rows are "none"."""
     listed = [list(row) for row in rows]
+    if not listed:
+        results().print(Text("none" if title is None else f"{clean(title)}: none"))
+        return
     table = Table(
         title=None if title is None else Text(clean(title)), title_justify="left", header_style="bold"
     )
@@ -70,7 +74,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, titl
         )
         table.add_column(Text(clean(name)), justify="right" if is_number else "left", overflow="fold")
     for row in listed:
-        table.add_row(*(Text(cell_text(cell)) for cell in row))
+        # A key of digits is a name, not a number.
+        table.add_row(
+            *(
+                Text(clean(cell) if name == "key" and isinstance(cell, int) else cell_text(cell))
+                for name, cell in zip(columns, row, strict=True)
+            )
+        )
     results().print(table)
 
 
@@ -83,18 +93,25 @@ def show_fields(fields: Mapping[str, object]) -> None:
 
 
 def cell_text(value: object) -> str:
-    """`yes` and `no`, four significant digits, times to the second, lists with commas; None is empty."""
+    """`yes` and `no`, four significant digits, thousands with commas, times to the second, line breaks as `↵`, lists
+    with commas, what is nested in lists and mappings as compact JSON; None is empty."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+        return f"{value:.4g}" if abs(value) < 999.5 else f"{value:,.0f}"
     if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+        return f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(cell_text(item) for item in value)
+        return ", ".join(_nested_text(item) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{clean(name)}: {cell_text(item)}" for name, item in value.items())
+        return ", ".join(f"{clean(name)}: {_nested_text(item)}" for name, item in value.items())
     instant = _INSTANT.fullmatch(value) if isinstance(value, str) else None
-    return f"{instant[1]} {instant[2]}Z" if instant else clean(value)
+    return f"{instant[1]} {instant[2]}Z" if instant else clean(_LINE_BREAK.sub("↵", str(value)))
+
+
+def _nested_text(value: object) -> str:
+    if not isinstance(value, dict | list | tuple):
+        return cell_text(value)
+    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))

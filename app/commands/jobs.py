@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.console import cell_text, json_line, say, show_fields, show_table
 from app.commands.following import wait_for
-from app.commands.session import session_of
+from app.commands.session import Session, session_of
 from rootstock_client import Job
+
+if TYPE_CHECKING:
+    from rootstock_client import Client
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
 
@@ -87,6 +90,8 @@ def cancel(ctx: typer.Context, job: JobId) -> None:
     """Ask a job to stop."""
     session = session_of(ctx)
     with session.client() as client:
+        if _has_ended(session, client, job):
+            return
         found = client.cancel(job)
     if not session.show(found.raw):
         say(f"{found.kind} job {found.id}: {found.status if found.is_finished else 'asked to stop'}")
@@ -97,6 +102,8 @@ def pause(ctx: typer.Context, job: JobId) -> None:
     """Pause a job; pretraining goes on from its checkpoint when it is resumed, other jobs begin anew."""
     session = session_of(ctx)
     with session.client() as client:
+        if _has_ended(session, client, job):
+            return
         found = client.pause(job)
     if session.show(found.raw):
         return
@@ -111,9 +118,19 @@ def resume(ctx: typer.Context, job: JobId) -> None:
     """Let a paused job go on."""
     session = session_of(ctx)
     with session.client() as client:
+        if _has_ended(session, client, job):
+            return
         found = client.resume(job)
     if not session.show(found.raw):
         say(f"{found.kind} job {found.id}: {found.waiting_for or found.status}")
+
+
+def _has_ended(session: Session, client: Client, job: str) -> bool:
+    """Whether there is nothing left to cancel, pause or resume; says so."""
+    found = client.job(job)
+    if found.is_finished and not session.show(found.raw):
+        say(f"{found.kind} job {found.id}: it has ended already ({found.status}); nothing to do")
+    return found.is_finished
 
 
 @jobs.command("workers")

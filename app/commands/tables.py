@@ -61,10 +61,13 @@ def columns(
     table: TableName,
     changes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME=KIND|ROLE]...", help="Such as zip=categorical churned=target."),
+        typer.Argument(
+            metavar="[NAME=KIND|ROLE]...",
+            help="Such as zip=categorical churned=target; with --accept names of columns.",
+        ),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Accept what the profile proposes (see --proposals).")
+        bool, typer.Option("--accept", help="Accept what the profile proposes, for the named columns or all.")
     ] = False,
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Show what the profile proposes, and change nothing.")
@@ -72,7 +75,7 @@ def columns(
 ) -> None:
     """Show kind and role of every column, or change some; says which encoders and heads no longer fit."""
     session = session_of(ctx)
-    overrides = overrides_from(changes or ())
+    overrides = {} if accept else overrides_from(changes or ())
     if sum((bool(overrides), accept, proposals)) > 1:
         raise typer.BadParameter("give changes, --accept or --proposals, one of them")
     with session.client() as client:
@@ -80,7 +83,7 @@ def columns(
             _show_proposals(session, client.proposals(table))
             return
         if accept:
-            found = client.accept_proposals(table)
+            found = client.accept_proposals(table, changes or "*")
             overrides = {one["column"]: {} for one in found["accepted"]}
         elif overrides:
             found = client.set_columns(table, overrides)
@@ -89,7 +92,12 @@ def columns(
     if session.show(found):
         return
     is_changed = accept or bool(overrides)
-    _show_columns([column for column in found["columns"] if not is_changed or column["name"] in overrides])
+    if accept and not found["accepted"]:
+        say("No proposals that can be accepted now" if found["skipped"] else "No proposals")
+    else:
+        _show_columns(
+            [column for column in found["columns"] if not is_changed or column["name"] in overrides]
+        )
     for skipped in found.get("skipped") or ():
         say(f"{skipped['column']} was not changed: {skipped['fixed']}")
     for warning in found.get("warnings") or ():
@@ -135,7 +143,7 @@ def _values(column: Mapping[str, Any]) -> str:
             cell_text(value) for value in (*quantiles.values(),)[:: max(1, (len(quantiles) - 1) // 2)]
         )
     top = column.get("top_values") or ()
-    return ", ".join(
+    return " · ".join(
         cell_text(entry.get("value") if isinstance(entry, Mapping) else entry) for entry in top[:4]
     )
 
@@ -143,8 +151,17 @@ def _values(column: Mapping[str, Any]) -> str:
 def _show_proposals(session: Session, found: list[dict[str, Any]]) -> None:
     if session.show(found):
         return
-    header = ["column", "kind", "role", "why", "cannot be accepted because"]
-    show_table(header, [_row(one, "column", "kind", "role", "reason", "fixed") for one in found])
+    if not found:
+        say("No proposals")
+        return
+    header = ["column", "kind", "role", "why", "acceptable now"]
+    show_table(
+        header,
+        [
+            [*_row(one, "column", "kind", "role", "reason"), f"no: {one['fixed']}" if one["fixed"] else "yes"]
+            for one in found
+        ],
+    )
 
 
 def _show_columns(found: Iterable[Mapping[str, Any]]) -> None:

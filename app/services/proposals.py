@@ -84,11 +84,16 @@ def _proposal(entry: JsonObject, schema: TableSchema) -> Proposal | None:
         return None
     wanted = None if role is None else Role(role)
     fixed = None if wanted is None else FIXED_ROLES.get(wanted)
-    if wanted is Role.DROP:
-        fixed = f"{fixed}; send the next snapshot with that role"
-    elif fixed is not None:
-        fixed = f"{fixed}; register the file again with that role"
+    if wanted is not None and fixed is not None:
+        fixed = f"{fixed}; {_way(column.name, wanted)}"
     return Proposal(column=column.name, kind=kind, role=wanted, reason=entry["reason"], fixed=fixed)
+
+
+def _way(column: str, role: Role) -> str:
+    """How a role that stored rows follow from is given to a column."""
+    if role is Role.DROP:
+        return f"send the next snapshot with {column!r} as {role} (`--column {column}={role}`)"
+    return f"register the file again, under another name, with {role}={column!r} (`--{role} {column}`)"
 
 
 def _named(proposals: Sequence[Proposal], names: Sequence[str]) -> list[Proposal]:

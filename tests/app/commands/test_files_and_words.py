@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.commands.column_words import overrides_from, split_names
-from app.commands.console import cell_text, clean
+from app.commands.console import cell_text, clean, show_table
 from app.commands.demo_story import free_name, name_from
 from app.commands.metrics_table import leading_row, metric_rows, metric_text
 from app.commands.openapi import openapi_text
@@ -124,7 +124,9 @@ def test__overrides__words__are_kinds_or_roles() -> None:
 def test__shown_text__any_input__cannot_steer_the_terminal(text: str) -> None:
     shown = clean(text)
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", shown)
-    assert cell_text(text) == shown or "Z" in shown
+    in_cell = cell_text(text)
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", in_cell)
+    assert in_cell == shown or "Z" in shown or re.search(r"[\r\n]", text)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,12 @@ def test__shown_text__any_input__cannot_steer_the_terminal(text: str) -> None:
         (1234567, "1,234,567"),
         (0.123456, "0.1235"),
         (1234567.0, "1,234,567"),
+        (12345.6, "12,346"),
+        (999.96, "1,000"),
+        (1200, "1,200"),
+        ("two\r\nlines", "two↵lines"),
+        ({"report": {"auc": [0.5, None]}}, 'report: {"auc":[0.5,null]}'),
+        ([{"a": 1}, 2], '{"a":1}, 2'),
         (["a", 1], "a, 1"),
         ({"n": 1}, "n: 1"),
         ("2026-11-21T03:44:46.685005Z", "2026-11-21 03:44:46Z"),
@@ -193,3 +201,15 @@ def test__openapi__written_then_checked__is_current(run_alone: Run, tmp_path: Pa
     path.write_text(path.read_text().replace('"openapi"', '"openopi"', 1))
     assert run_alone("openapi", "--check", str(path)).code == 1
     assert io.StringIO(openapi_text()).readline() == "{\n"
+
+
+def test__table__without_rows__says_none(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(["job", "kind"], [])
+    assert capsys.readouterr().out.strip() == "none"
+
+
+def test__table__keys_of_digits__are_names(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(["key", "rows"], [[12345, 12345]])
+    out = capsys.readouterr().out
+    assert "12345" in out
+    assert "12,345" in out

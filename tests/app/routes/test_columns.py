@@ -116,7 +116,7 @@ def test__change__that_touches_encoders_and_heads__names_them(shop: Service) -> 
 def test__proposals__are_listed_accepted_once_and_say_what_cannot_be(shop: Service) -> None:
     listed = {one["column"]: one for one in shop.http.get("/v1/tables/people/proposals").json()["proposals"]}
     assert listed["flat"]["role"] == "drop"
-    assert "next snapshot" in listed["flat"]["fixed"]
+    assert "next snapshot with 'flat' as drop (`--column flat=drop`)" in listed["flat"]["fixed"]
     assert (listed["row_weight"]["role"], listed["row_weight"]["fixed"]) == ("weight", None)
     url = "/v1/tables/people/proposals/accept"
     for columns, code in ((["nobody"], "no_proposal"), (["flat"], "role_is_fixed"), ([], "invalid_request")):
