@@ -85,7 +85,8 @@ def _instants(column: pl.Series) -> pl.Series:
 
 def _next_after(instant: int | float | dt.datetime) -> int | float | dt.datetime:
     if isinstance(instant, dt.datetime):
-        return instant + _MICROSECOND
+        # "Never" is often written as the last moment there is: the rows of that moment evaluate then.
+        return instant if instant == dt.datetime.max else instant + _MICROSECOND
     return instant + 1 if isinstance(instant, int) else float(np.nextafter(instant, np.inf))
 
 

@@ -13,6 +13,7 @@ from models.errors import SchemaError
 from models.features.kinds import infer_schema
 from models.features.schema import ColumnOverride, Role, SplitBy, TableSchema
 from models.features.splits import assign_splits
+from models.features.time_split import chosen_cutoff
 
 
 def _schema(frame: pl.DataFrame, **roles: Role) -> TableSchema:
@@ -141,3 +142,8 @@ def test__assign_splits__time_that_is_none__is_refused(values: list[object], rol
     with pytest.raises(SchemaError) as refused:
         _sides(frame, _schema(frame, when=role), by="time")
     assert refused.value.code == code
+
+
+def test__time_split__most_rows_at_the_last_moment_there_is__has_a_cutoff() -> None:
+    instants = pl.Series([dt.datetime(2024, 1, 1), dt.datetime.max, dt.datetime.max, dt.datetime.max])
+    assert chosen_cutoff(instants, 0.1) is not None

@@ -6,7 +6,7 @@ import base64
 import io
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -84,7 +84,8 @@ def test__moment__at_the_bounds__is_the_same_moment_in_microseconds(
 
 
 def test__duration__of_any_size__becomes_seconds() -> None:
-    for unit, per_second in (("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+    units: tuple[tuple[Literal["ms", "us", "ns"], float], ...] = (("ms", 1e3), ("us", 1e6), ("ns", 1e9))
+    for unit, per_second in units:
         typed = canonical_column(pl.Series("a", [*FAR, None], dtype=pl.Int64).cast(pl.Duration(unit)))
         assert typed.series.to_list() == [*(far / per_second for far in FAR), None]
 
