@@ -132,7 +132,7 @@ def count_warnings(counts: JsonObject, task: Task | None) -> list[str]:
     train, evaluation = counts["train"], counts["evaluation"]
     if train < FEW_LABELS:
         warnings.append(
-            f"Only {train} labels are on training rows; below {FEW_LABELS} metrics have wide intervals."
+            f"Only {train} {'label is' if train == 1 else 'labels are'} on training rows; below {FEW_LABELS} metrics have wide intervals."
         )
     per_class = counts.get("train_per_class")
     if per_class and task is not Task.REGRESSION and train:
@@ -143,7 +143,7 @@ def count_warnings(counts: JsonObject, task: Task | None) -> list[str]:
             )
     if evaluation < MIN_HOLDOUT_LABELS:
         warnings.append(
-            f"{evaluation} labels are on evaluation rows; hold-out metrics need {MIN_HOLDOUT_LABELS}, so out-of-fold "
+            f"{evaluation} {'label is' if evaluation == 1 else 'labels are'} on evaluation rows; hold-out metrics need {MIN_HOLDOUT_LABELS}, so out-of-fold "
             "metrics lead."
         )
     return warnings
