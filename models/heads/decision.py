@@ -108,7 +108,9 @@ class CostRule(_Rule):
                 {
                     "classes": max(num_rows, lengths[-1]),
                     "rows": num_rows,
-                    "lengths": " to ".join(str(length) for length in dict.fromkeys((lengths[0], lengths[-1]))),
+                    "lengths": " to ".join(
+                        str(length) for length in dict.fromkeys((lengths[0], lengths[-1]))
+                    ),
                 },
             )
         if self.classes is not None and len(self.classes) != num_rows:
