@@ -93,9 +93,12 @@ def test__new_snapshot__on_a_small_table__runs_as_written(
 @pytest.mark.realdata
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("live")
-def test__new_snapshot__on_the_real_table__runs_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test__new_snapshot__on_the_real_table__runs_as_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if not (Path(os.environ.get("DATA", "/nowhere")) / "tables" / "hotel_bookings.parquet").exists():
         pytest.skip("no real tables: set DATA=dir to a folder with tables/hotel_bookings.parquet")
+    monkeypatch.setenv("SECONDS", os.environ.get("SECONDS", "5"))
     namespace = run(WALKTHROUGHS / "new-snapshot.md")
     printed = capsys.readouterr().out
     with capsys.disabled():

@@ -149,7 +149,11 @@ def test__head__in_training_or_in_use__is_not_deleted(lab: Service) -> None:
     refused = lab.http.delete(f"{heads}/{training}")
     assert (refused.status_code, code_of(refused)) == (409, "head_in_training")
     spare = ready_head(lab, "people", "churn")
-    assert lab.http.delete(f"{heads}/{spare}").json() == {"target": "churn", "version": spare}
+    assert lab.http.delete(f"{heads}/{spare}").json() == {
+        "target": "churn",
+        "version": spare,
+        "artifacts": 0,
+    }
     gone = lab.http.get(f"{heads}/{spare}")
     assert (gone.status_code, code_of(gone)) == (404, "head_not_found")
 

@@ -146,7 +146,13 @@ def test__target__deleted__goes_with_its_labels(table: Service) -> None:
     before = table.footprint()
     create(table, name="short", column="churned")
     answer = table.http.delete("/v1/tables/people/targets/short")
-    assert answer.json() == {"target": "short", "heads": 0, "label_sets": 1, "cancelled_jobs": []}
+    assert answer.json() == {
+        "target": "short",
+        "heads": 0,
+        "label_sets": 1,
+        "cancelled_jobs": [],
+        "artifacts": 0,
+    }
     after = table.footprint()
     assert {k: v for k, v in after.items() if k != "audit"} == {
         k: v for k, v in before.items() if k != "audit"
