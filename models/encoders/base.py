@@ -85,3 +85,9 @@ class EncoderBuilder(Protocol):
         Raises:
             EncoderError: the architecture does not fit the table.
         """
+
+
+def check_heads_divide_width(d_model: int, num_heads: int) -> None:
+    """Of every architecture with attention. Raises: ValueError, as a validator of a configuration does."""
+    if d_model % num_heads:
+        raise ValueError(f"d_model must be a multiple of num_heads; received {d_model} and {num_heads}.")

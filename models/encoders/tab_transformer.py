@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional
 
-from models.encoders.base import Encoded, Encoder
+from models.encoders.base import Encoded, Encoder, check_heads_divide_width
 from models.errors import EncoderError
 from models.features.codec import Codec
 from models.features.schema import ColumnKind, TableSchema
@@ -49,10 +49,7 @@ class TabTransformerConfig(BaseModel):
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
-        if self.d_model % self.num_heads:
-            raise ValueError(
-                f"d_model must be a multiple of num_heads; received {self.d_model} and {self.num_heads}."
-            )
+        check_heads_divide_width(self.d_model, self.num_heads)
         return self
 
     def check_schema(self, schema: TableSchema) -> None:

@@ -9,6 +9,7 @@ Shape letters: `B` rows, `K` classes of the head.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
@@ -48,15 +49,15 @@ def most_probable(probabilities: FloatArray) -> IndexArray:
 MOST_PROBABLE = Decision(most_probable, {"rule": "most_probable"})
 
 
-class _Rule(BaseModel):
+class _Rule(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    @abstractmethod
     def bind(self, classes: Sequence[JsonScalar], scores: ScoreQuantiles | None) -> Decision:
         """The decision for a head of these `classes`, of which the positive one of two is last.
 
         Raises: InputError `decision_does_not_fit`, `no_score_quantiles`.
         """
-        raise NotImplementedError
 
 
 class ThresholdRule(_Rule):

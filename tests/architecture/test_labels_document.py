@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from tests.client.live import live_service
-
-DOCUMENT = Path(__file__).parents[2] / "docs" / "labels.md"
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from tests.documents import DOCS, run_blocks
 
 
 @pytest.mark.slow
@@ -18,12 +15,10 @@ def test__labels__python_blocks__run_as_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    namespace: dict[str, object] = {"__name__": "labels"}
     with live_service(tmp_path / "home") as service:
         monkeypatch.setenv("ROOTSTOCK_URL", service.url)
         monkeypatch.setenv("ROOTSTOCK_KEY", service.key)
-        for number, block in enumerate(BLOCK.findall(DOCUMENT.read_text()), 1):
-            exec(compile(block, f"labels.md block {number}", "exec"), namespace)
+        run_blocks(DOCS / "labels.md")
     printed = capsys.readouterr().out
     assert "label_precedes_row" in printed
     assert "instead of" in printed

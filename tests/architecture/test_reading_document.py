@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from models.features.reading import ReadOptions
 from tests.client.live import live_service
+from tests.documents import DOCS, run_blocks
 
-TEXT = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+DOCUMENT = DOCS / "reading.md"
 
 
 @pytest.mark.slow
@@ -19,16 +18,13 @@ def test__reading__python_blocks__run_as_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    blocks = BLOCK.findall(TEXT)
-    assert blocks
-    namespace: dict[str, object] = {"__name__": "reading"}
     with live_service(tmp_path / "home") as service:
         monkeypatch.setenv("ROOTSTOCK_URL", service.url)
         monkeypatch.setenv("ROOTSTOCK_KEY", service.key)
-        for number, block in enumerate(blocks, 1):
-            exec(compile(block, f"reading.md block {number}", "exec"), namespace)
+        run_blocks(DOCUMENT)
     assert "the first is on line 4" in capsys.readouterr().out
 
 
 def test__reading__options__are_all_described() -> None:
-    assert [name for name in ReadOptions.model_fields if f"| `{name}` |" not in TEXT] == []
+    text = DOCUMENT.read_text()
+    assert [name for name in ReadOptions.model_fields if f"| `{name}` |" not in text] == []

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from tests.documents import ROOT, python_blocks, run_blocks
+
 DEADLINE_S = 60
 
 
@@ -56,11 +56,8 @@ def wait_until_ready(port: int, service: subprocess.Popen[bytes], log: Path) -> 
 @pytest.mark.slow
 @pytest.mark.usefixtures("running_service")
 def test__readme__python_blocks__run_as_written(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = BLOCK.findall((ROOT / "README.md").read_text())
-    assert len(blocks) >= 5
-    namespace: dict[str, object] = {"__name__": "readme"}
-    for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"README.md block {number}", "exec"), namespace)
+    assert len(python_blocks(ROOT / "README.md")) >= 5
+    run_blocks(ROOT / "README.md")
     printed = capsys.readouterr().out
     assert "'on': 'out_of_fold'" in printed
     assert {"churn", "plan", "spend", "loyal"} <= set(re.findall(r"[a-z]+", printed))

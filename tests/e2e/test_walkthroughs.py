@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,9 @@ import polars as pl
 import pytest
 
 from tests.client.live import LiveService, live_service
+from tests.documents import DOCS, run_blocks
 
-ROOT = Path(__file__).parents[2]
-WALKTHROUGHS = ROOT / "docs" / "walkthroughs"
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NEW_SNAPSHOT = DOCS / "walkthroughs" / "new-snapshot.md"
 NUM_BOOKINGS = 900
 
 
@@ -26,14 +24,6 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServic
         monkeypatch.setenv("ROOTSTOCK_URL", running.url)
         monkeypatch.setenv("ROOTSTOCK_KEY", running.key)
         yield running
-
-
-def run(document: Path) -> dict[str, object]:
-    """All Python blocks in one namespace, which is returned."""
-    namespace: dict[str, object] = {"__name__": document.stem}
-    for number, block in enumerate(BLOCK.findall(document.read_text()), 1):
-        exec(compile(block, f"{document.name} block {number}", "exec"), namespace)
-    return namespace
 
 
 def bookings(num_rows: int) -> pl.DataFrame:
@@ -87,7 +77,7 @@ def test__new_snapshot__on_a_small_table__runs_as_written(
     bookings(NUM_BOOKINGS).write_parquet(tmp_path / "tables" / "hotel_bookings.parquet")
     monkeypatch.setenv("DATA", str(tmp_path))
     monkeypatch.setenv("SECONDS", "1")
-    check_new_snapshot(run(WALKTHROUGHS / "new-snapshot.md"), capsys.readouterr().out)
+    check_new_snapshot(run_blocks(NEW_SNAPSHOT), capsys.readouterr().out)
 
 
 @pytest.mark.realdata
@@ -99,7 +89,7 @@ def test__new_snapshot__on_the_real_table__runs_as_written(
     if not (Path(os.environ.get("DATA", "/nowhere")) / "tables" / "hotel_bookings.parquet").exists():
         pytest.skip("no real tables: set DATA=dir to a folder with tables/hotel_bookings.parquet")
     monkeypatch.setenv("SECONDS", os.environ.get("SECONDS", "5"))
-    namespace = run(WALKTHROUGHS / "new-snapshot.md")
+    namespace = run_blocks(NEW_SNAPSHOT)
     printed = capsys.readouterr().out
     with capsys.disabled():
         sys.stdout.write(f"\n{printed}")
