@@ -1,21 +1,22 @@
 """Predictions of many heads for the same rows: one row-feature pass per distinct view, one product per view.
 
 Heads that read the encoder's guess of a hidden column have passes of their own, shared by all that leave the same
-columns in view.
+columns in view. Heads that read the columns themselves share one table of numbers per view.
 
 The bitwise rule (DESIGN, section 5): what a head says about a row is the same alone and in any company of rows
 and heads. Row features hold it by themselves; the product of the stacked heads holds it when rows and outputs
 are padded to multiples of 16, because a smaller product takes other kernels with other summation orders.
 
-Shape letters: `B` rows, `F` row features of a view, `O` outputs of all stacked heads.
+Shape letters: `B` rows, `F` row features of a view, `O` outputs of all stacked products.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import polars as pl
 import torch
@@ -23,12 +24,24 @@ import torch
 from models.bundle import EncoderBundle
 from models.errors import BundleError
 from models.features.codec import Codes
-from models.heads.prediction import FittedHead, HeadPrediction, HiddenColumnPass, product_of
+from models.features.column_values import ColumnValues
+from models.fingerprint import encoder_fingerprint
+from models.heads.prediction import (
+    ColumnValuesPass,
+    FittedHead,
+    HeadPrediction,
+    HiddenColumnPass,
+    Inputs,
+    RowFeaturesPass,
+)
 from models.layers.linear import PAD, padded_product
-from models.training.fingerprint import encoder_fingerprint
 
 CHUNK_ROWS = 4_096  # bounds the memory of row features: 4,096 rows of 4,608 features are 72 MiB
 MAX_STACKS = 64
+
+View = tuple[str, ...]
+_Place = tuple[int, int]  # position of a head among those asked for, and of a pass among its needs
+_Found = dict[_Place, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,10 @@ class PredictionBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Stack:
-    """The heads of one view as one matrix: `weight` [O, F] and `bias` [O], O padded to a multiple of 16."""
+    """The products of one view as one matrix: `weight` [O, F] and `bias` [O], O padded to a multiple of 16.
+
+    `spans` has one (start, stop) per product, in the order of heads and their needs.
+    """
 
     heads: tuple[FittedHead, ...]  # kept alive, so that no other head can take over the identity of a key
     weight: torch.Tensor
@@ -59,8 +75,8 @@ class Predictor:
     """
 
     def __init__(self, bundle: EncoderBundle) -> None:
-        self._bundle = bundle
-        self._fingerprint = encoder_fingerprint(bundle)
+        self.bundle = bundle
+        self.fingerprint = encoder_fingerprint(bundle)
         self._stacks: OrderedDict[tuple[int, ...], _Stack] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -68,62 +84,99 @@ class Predictor:
         self, frame: pl.DataFrame, heads: Sequence[FittedHead], *, coverage: float = 0.9
     ) -> PredictionBatch:
         """Predictions of every head for the `B` rows of `frame`; columns it lacks are missing values."""
-        codes = self._bundle.codec.transform(frame)
-        by_view: dict[tuple[str, ...], list[int]] = {}
-        hiding: list[tuple[int, str]] = []
-        for position, head in enumerate(heads):
-            self._check_encoder(head)
-            needs = head.needs
-            if isinstance(needs, HiddenColumnPass):
-                hiding.append((position, needs.column))
-            else:
-                by_view.setdefault(head.view, []).append(position)
-        found: dict[int, HeadPrediction] = {}
-        for position, logits in self._guesses(codes, heads, hiding).items():
-            found[position] = heads[position].finish(logits, coverage)
-        for view, positions in by_view.items():
-            stack = self._stack(view, tuple(heads[position] for position in positions))
-            logits = self._logits(codes, view, stack)
-            for position, (start, stop) in zip(positions, stack.spans, strict=True):
-                found[position] = heads[position].finish(logits[:, start:stop], coverage)
+        codes = self.bundle.codec.transform(frame)
         return PredictionBatch(
-            [found[position] for position in range(len(heads))], codes.missing_counts(), codes.unseen_counts()
+            self.predict_codes(codes, heads, coverage=coverage),
+            codes.missing_counts(),
+            codes.unseen_counts(),
         )
 
+    def predict_codes(
+        self,
+        codes: Codes,
+        heads: Sequence[FittedHead],
+        *,
+        coverage: float = 0.9,
+        features: Mapping[View, torch.Tensor] | None = None,
+    ) -> list[HeadPrediction]:
+        """Predictions of every head for encoded rows; `features` are row features [B, F] of views where known already."""
+        for head in heads:
+            self._check_encoder(head)
+        found: _Found = {}
+        found |= self._guesses(codes, heads)
+        found |= self._products(codes, heads, features or {})
+        found |= self._column_values(codes, heads)
+        inputs: list[Inputs] = [
+            tuple(found[position, slot] for slot in range(len(head.needs)))
+            for position, head in enumerate(heads)
+        ]
+        return [head.finish(given, coverage) for head, given in zip(heads, inputs, strict=True)]
+
     @torch.inference_mode()
-    def _guesses(
-        self, codes: Codes, heads: Sequence[FittedHead], hiding: Sequence[tuple[int, str]]
-    ) -> dict[int, torch.Tensor]:
-        """Logits [B, O] of each head by position; a column is guessed once for all heads that see the same others."""
-        by_context: dict[tuple[str, ...], dict[str, list[int]]] = {}
-        for position, column in hiding:
-            context = tuple(name for name in heads[position].view if name != column)
-            by_context.setdefault(context, {}).setdefault(column, []).append(position)
-        found: dict[int, torch.Tensor] = {}
+    def _guesses(self, codes: Codes, heads: Sequence[FittedHead]) -> _Found:
+        """A column is guessed once for all heads that see the same others."""
+        by_context: dict[View, dict[str, list[_Place]]] = {}
+        for place, head, need in _passes(heads):
+            if isinstance(need, HiddenColumnPass):
+                context = tuple(name for name in head.view if name != need.column)
+                by_context.setdefault(context, {}).setdefault(need.column, []).append(place)
+        found: _Found = {}
         for context, columns in by_context.items():
-            guesses = self._bundle.column_guesses
-            if guesses is None or not columns.keys() <= set(self._bundle.codec.names):
+            guesses = self.bundle.column_guesses
+            if guesses is None or not columns.keys() <= set(self.bundle.codec.names):
                 raise BundleError(
                     "a head reads a guess that its encoder does not make; load the encoder it is pinned to",
                     code="head_does_not_fit",
                 )
             logits = guesses.compute(codes, context, tuple(columns))
-            for positions, part in zip(columns.values(), logits, strict=True):
-                found |= dict.fromkeys(positions, part)
+            for places, part in zip(columns.values(), logits, strict=True):
+                found |= dict.fromkeys(places, part)
+        return found
+
+    def _column_values(self, codes: Codes, heads: Sequence[FittedHead]) -> _Found:
+        """One table of numbers per view."""
+        tables: dict[View, torch.Tensor] = {}
+        found: _Found = {}
+        for place, head, need in _passes(heads):
+            if isinstance(need, ColumnValuesPass):
+                if head.view not in tables:
+                    tables[head.view] = ColumnValues.of(codes, self.bundle.codec, head.view).values
+                found[place] = tables[head.view]
+        return found
+
+    def _products(
+        self, codes: Codes, heads: Sequence[FittedHead], features: Mapping[View, torch.Tensor]
+    ) -> _Found:
+        """One pass and one product per view."""
+        places: dict[View, list[_Place]] = {}
+        for place, head, need in _passes(heads):
+            if isinstance(need, RowFeaturesPass):
+                places.setdefault(head.view, []).append(place)
+        found: _Found = {}
+        for view, wanted in places.items():
+            distinct = [position for position, _ in groupby(wanted, key=lambda place: place[0])]
+            stack = self._stack(view, tuple(heads[position] for position in distinct))
+            logits = self._logits(codes, view, stack, features.get(view))
+            for place, (start, stop) in zip(wanted, stack.spans, strict=True):
+                found[place] = logits[:, start:stop]
         return found
 
     @torch.inference_mode()
-    def _logits(self, codes: Codes, view: tuple[str, ...], stack: _Stack) -> torch.Tensor:
-        """Logits [B, O] of the stacked heads, chunk by chunk."""
+    def _logits(self, codes: Codes, view: View, stack: _Stack, features: torch.Tensor | None) -> torch.Tensor:
+        """Outputs [B, O] of the stacked products, chunk by chunk."""
         num_rows = len(codes)
         logits = torch.empty(num_rows, len(stack.bias))
         for start in range(0, num_rows, CHUNK_ROWS):
-            stop = min(start + CHUNK_ROWS, num_rows)
-            features = self._bundle.row_features.compute(codes.select_rows(slice(start, stop)), view)
-            logits[start:stop] = padded_product(features, stack.weight, stack.bias)
+            rows = slice(start, min(start + CHUNK_ROWS, num_rows))
+            part = (
+                self.bundle.row_features.compute(codes.select_rows(rows), view)
+                if features is None
+                else features[rows]
+            )
+            logits[rows] = padded_product(part, stack.weight, stack.bias)
         return logits
 
-    def _stack(self, view: tuple[str, ...], heads: tuple[FittedHead, ...]) -> _Stack:
+    def _stack(self, view: View, heads: tuple[FittedHead, ...]) -> _Stack:
         key = tuple(map(id, heads))
         with self._lock:
             stack = self._stacks.get(key)
@@ -138,22 +191,25 @@ class Predictor:
         return stack
 
     def _check_encoder(self, head: FittedHead) -> None:
-        if head.encoder_fingerprint != self._fingerprint:
+        if head.encoder_fingerprint != self.fingerprint:
             raise BundleError(
                 f"a {head.kind} head was fitted on another encoder; load the encoder it is pinned to",
                 code="head_does_not_fit",
             )
 
-    def _build(self, view: tuple[str, ...], heads: tuple[FittedHead, ...]) -> _Stack:
-        width = self._bundle.row_features.width(view)
-        products = [product_of(head) for head in heads]
-        for head, product in zip(heads, products, strict=True):
-            if product.weight.shape[1] != width:
+    def _build(self, view: View, heads: tuple[FittedHead, ...]) -> _Stack:
+        width = self.bundle.row_features.width(view)
+        products = []
+        for _, head, need in _passes(heads):
+            if not isinstance(need, RowFeaturesPass):
+                continue
+            if need.weight.shape[1] != width:
                 raise BundleError(
-                    f"a {head.kind} head expects {product.weight.shape[1]} row features, the encoder gives {width} for "
+                    f"a {head.kind} head expects {need.weight.shape[1]} row features, the encoder gives {width} for "
                     f"its view of {len(view)} absent columns; fit the head again",
                     code="head_does_not_fit",
                 )
+            products.append(need)
         num_outputs = sum(len(product.bias) for product in products)
         padded = -(-num_outputs // PAD) * PAD
         weight = torch.zeros(padded, width)
@@ -167,3 +223,11 @@ class Predictor:
             spans.append((start, stop))
             start = stop
         return _Stack(heads, weight, bias, tuple(spans))
+
+
+def _passes(
+    heads: Sequence[FittedHead],
+) -> Iterator[tuple[_Place, FittedHead, RowFeaturesPass | HiddenColumnPass | ColumnValuesPass]]:
+    for position, head in enumerate(heads):
+        for slot, need in enumerate(head.needs):
+            yield (position, slot), head, need

@@ -217,10 +217,10 @@ def _numbers(judged: JudgedRows, head: FittedHead) -> NumberFit:
     sample = spread_sample(judged.outputs)
     points = list(zip(judged.outputs[sample].tolist(), judged.labels[sample].tolist(), strict=True))
     coverage = []
-    if isinstance(head.needs, RowFeaturesPass):  # its logits are the values
+    if all(isinstance(need, RowFeaturesPass) for need in head.needs):  # their outputs are the values
         logits = torch.from_numpy(judged.outputs).unsqueeze(1)
         for asked in COVERAGES:
-            interval = head.finish(logits, asked).interval
+            interval = head.finish((logits,), asked).interval
             if interval is not None:
                 coverage.append(coverage_point(asked, judged.labels, interval, judged.weights))
     return NumberFit(points, coverage)

@@ -49,6 +49,20 @@ class Codes:
     def __len__(self) -> int:
         return self.index.shape[0]
 
+    @classmethod
+    def concatenated(cls, parts: Sequence[Codes]) -> Codes:
+        """The rows of at least one part, of the same columns, one after the other."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        return cls(
+            torch.cat([part.index for part in parts]),
+            torch.cat([part.fraction for part in parts]),
+            first.names,
+            first.offsets,
+            first.sources,
+        )
+
     def select_rows(self, rows: torch.Tensor | Sequence[int] | slice) -> Codes:
         """The rows at `rows` (int64 [n], or a slice), in that order."""
         if isinstance(rows, slice):

@@ -12,8 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from models.features.schema import Task
-from models.heads.calibration import Calibration, fit_calibration, probabilities_of
-from models.heads.intervals import ResidualTable
+from models.heads.finishing import NOT_FINISHED, Finishing, outputs_of
 from models.heads.linear_head import LinearHead
 from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
@@ -113,10 +112,9 @@ def _assemble(
     weight: torch.Tensor,
     bias: torch.Tensor,
 ) -> HeadFit:
-    """The head on raw features, its calibration or intervals, and the out-of-fold outputs."""
+    """The head on raw features, its finishing, and the out-of-fold outputs."""
     weight, bias = problem.scaling.fold(weight * target.spread, bias * target.spread + target.centre)
-    calibration: Calibration | None = None
-    intervals: ResidualTable | None = None
+    finishing = NOT_FINISHED
     outputs: FloatArray | None = None
     judged = np.empty(0, dtype=np.int64)
     report: dict[str, object] = {
@@ -124,17 +122,10 @@ def _assemble(
     }
     if found is not None and problem.folds is not None:
         judged = problem.folds.rows
-        labels, weights = problem.labels[judged], problem.weights[judged]
-        logits = found.out_of_fold(problem.folds).mean(axis=0)
-        if problem.task is Task.REGRESSION:
-            outputs = logits[:, 0] * target.spread + target.centre
-            intervals = ResidualTable.fit(labels - outputs, weights)
-            report["max_coverage"] = round(intervals.max_coverage, 6)
-        else:
-            centre = np.average(logits, axis=0, weights=weights)
-            calibration = fit_calibration(logits, labels.astype(np.int64), weights / weights.mean(), centre)
-            outputs = probabilities_of(logits)
-            report["calibration_scale"] = round(calibration.scale, 6)
+        scores = found.out_of_fold(problem.folds).mean(axis=0) * target.spread + target.centre
+        finishing = Finishing.fit(problem, scores)
+        outputs = outputs_of(problem.task, scores)
+        report.update(finishing.report())
         report.update(
             num_folds=problem.folds.num_folds, num_repeats=problem.folds.num_repeats, num_judged=len(judged)
         )
@@ -145,7 +136,6 @@ def _assemble(
         problem.encoder_fingerprint,
         weight,
         bias,
-        calibration,
-        intervals,
+        finishing,
     )
     return HeadFit(head, outputs, judged, report)

@@ -1,4 +1,4 @@
-"""The fitted linear head: one matrix over the row features, a calibration, and residual quantiles.
+"""The fitted linear head: one matrix over the row features, and what makes its outputs probabilities or intervals.
 
 Shape letters: `B` rows, `F` row features of the view, `O` outputs, `K` classes.
 """
@@ -12,10 +12,9 @@ import torch
 
 from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
-from models.heads.calibration import Calibration, probabilities_of
 from models.heads.files import HeadFiles, pack, unpack
-from models.heads.intervals import ResidualTable
-from models.heads.prediction import HeadPrediction, RowFeaturesPass, check_coverage
+from models.heads.finishing import NOT_FINISHED, Finishing
+from models.heads.prediction import FloatArray, HeadPrediction, Inputs, RowFeaturesPass
 
 MAX_WEIGHT_BYTES = 1 << 30
 
@@ -27,7 +26,7 @@ class LinearHead:
     Shape: `weight` [O, F], `bias` [O], float32; O is 1 for binary and regression, K for multiclass.
 
     >>> head = LinearHead(Task.BINARY, ("No", "Yes"), (), "", torch.zeros(1, 3), torch.zeros(1))
-    >>> head.finish(torch.zeros(2, 1)).probabilities.tolist()
+    >>> head.finish((torch.zeros(2, 1),)).probabilities.tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
 
@@ -37,58 +36,43 @@ class LinearHead:
     encoder_fingerprint: str
     weight: torch.Tensor
     bias: torch.Tensor
-    calibration: Calibration | None = None
-    intervals: ResidualTable | None = None
+    finishing: Finishing = NOT_FINISHED
 
     @property
     def kind(self) -> str:
         return "linear"
 
     @property
-    def needs(self) -> RowFeaturesPass:
-        return RowFeaturesPass(self.weight, self.bias)
+    def needs(self) -> tuple[RowFeaturesPass]:
+        return (RowFeaturesPass(self.weight, self.bias),)
 
     @property
     def num_bytes(self) -> int:
         return self.weight.nbytes + self.bias.nbytes
 
-    def finish(self, logits: torch.Tensor, coverage: float = 0.9) -> HeadPrediction:
+    def scores(self, inputs: Inputs) -> FloatArray:
+        """Logits or values float64 [B, O]."""
+        (logits,) = inputs
+        return logits.detach().numpy().astype(np.float64)
+
+    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
         """Logits [B, O] to predictions, each row by itself.
 
         Raises:
             InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
         """
-        check_coverage(coverage)
-        outputs = logits.detach().numpy().astype(np.float64)
-        if self.task is Task.REGRESSION:
-            value = np.ascontiguousarray(outputs[:, 0])
-            if self.intervals is None:
-                return HeadPrediction(value=value)
-            low, high = self.intervals.offsets(coverage)
-            return HeadPrediction(value=value, interval=np.stack([value + low, value + high], axis=1))
-        if self.calibration is not None:
-            outputs = self.calibration.apply(outputs)
-        probabilities = probabilities_of(outputs)
-        return HeadPrediction(
-            probabilities=probabilities, label_index=probabilities.argmax(axis=1).astype(np.int64)
-        )
+        return self.finishing.apply(self.task, self.scores(inputs), coverage)
 
     def to_files(self) -> dict[str, bytes]:
         """`head.json` and `head.safetensors`."""
-        tensors = {"weight": self.weight, "bias": self.bias}
+        tensors = {"weight": self.weight, "bias": self.bias, **self.finishing.tensors()}
         header: dict[str, object] = {
             "task": str(self.task),
             "classes": None if self.classes is None else list(self.classes),
             "view": list(self.view),
             "encoder_fingerprint": self.encoder_fingerprint,
+            **self.finishing.header(),
         }
-        if self.calibration is not None:
-            header["calibration"] = {"scale": self.calibration.scale, "shift": list(self.calibration.shift)}
-        if self.intervals is not None:
-            table = self.intervals
-            header["intervals"] = {"num_labels": table.num_labels, "mean": table.mean, "spread": table.spread}
-            tensors["interval_levels"] = torch.tensor(table.levels, dtype=torch.float64)
-            tensors["interval_residuals"] = torch.tensor(table.residuals, dtype=torch.float64)
         return pack(self.kind, header, tensors)
 
     @classmethod
@@ -116,35 +100,5 @@ class LinearHead:
             parts.text("encoder_fingerprint"),
             weight,
             bias,
-            _calibration(parts, num_outputs),
-            _intervals(parts),
+            Finishing.from_parts(parts),
         )
-
-
-def _calibration(parts: HeadFiles, num_outputs: int) -> Calibration | None:
-    if "calibration" not in parts.header:
-        return None
-    numbers = parts.section("calibration")
-    scale, shift = numbers.get("scale"), numbers.get("shift")
-    if not isinstance(shift, list) or len(shift) != num_outputs:
-        raise BundleError("the head's calibration has not one shift per output; fit it again")
-    if not isinstance(scale, float | int) or not all(isinstance(number, float | int) for number in shift):
-        raise BundleError("the head's calibration is not made of numbers; fit it again")
-    return Calibration(float(scale), tuple(float(x) for x in shift))
-
-
-def _intervals(parts: HeadFiles) -> ResidualTable | None:
-    if "intervals" not in parts.header:
-        return None
-    numbers = parts.section("intervals")
-    levels = parts.tensor("interval_levels", torch.float64, 1)
-    residuals = parts.tensor("interval_residuals", torch.float64, 1)
-    if len(levels) != len(residuals) or len(levels) == 0 or bool((residuals.diff() < 0).any()):
-        raise BundleError("the head's interval table is not monotone; fit it again")
-    try:
-        num_labels, mean, spread = (float(numbers[name]) for name in ("num_labels", "mean", "spread"))  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError("the head's interval table lacks its counts; fit it again") from error
-    if num_labels <= 0.0 or spread < 0.0:
-        raise BundleError(f"the head's intervals stand on {num_labels} labels; fit it again")
-    return ResidualTable(tuple(levels.tolist()), tuple(residuals.tolist()), num_labels, mean, spread)

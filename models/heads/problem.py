@@ -12,6 +12,7 @@ import torch
 
 from models.errors import Interrupted
 from models.features.codec import CodecColumn
+from models.features.column_values import ColumnValues
 from models.features.schema import JsonScalar, Task
 from models.heads.folds import Folds
 from models.heads.prediction import FittedHead, FloatArray, IndexArray
@@ -55,7 +56,7 @@ class GuessedColumn:
 class HeadProblem:
     """The labelled rows of one target, all of the train part.
 
-    Shape: `features` [n, F] float32, as the encoder gives them; `labels` [n], class index or number; `weights`
+    Shape: `features` [n, F] float32, as the encoder gives them; `columns` the same rows as plain numbers; `labels` [n], class index or number; `weights`
     [n] positive, of mean 1. `folds` is None where the labels are too few to be divided. `guessed` is there for kinds
     that do not learn from labels; for them n is 0.
     """
@@ -65,6 +66,7 @@ class HeadProblem:
     view: tuple[str, ...]
     encoder_fingerprint: str
     features: torch.Tensor
+    columns: ColumnValues
     scaling: FeatureScaling
     labels: FloatArray
     weights: FloatArray

@@ -14,7 +14,7 @@ import torch
 from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack
-from models.heads.prediction import FloatArray, HeadPrediction, HiddenColumnPass, check_coverage
+from models.heads.prediction import FloatArray, HeadPrediction, HiddenColumnPass, Inputs, check_coverage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ class ZeroShotHead:
     asked for a value.
 
     >>> head = ZeroShotHead(Task.BINARY, ("No", "Yes"), ("a",), "", "a", torch.tensor([3, 2]), None)
-    >>> head.finish(torch.tensor([[9.0, 9.0, 0.0, 0.0]])).probabilities.tolist()
+    >>> head.finish((torch.tensor([[9.0, 9.0, 0.0, 0.0]]),)).probabilities.tolist()
     [[0.5, 0.5]]
     """
 
@@ -55,21 +55,22 @@ class ZeroShotHead:
         return "zero_shot"
 
     @property
-    def needs(self) -> HiddenColumnPass:
-        return HiddenColumnPass(self.column)
+    def needs(self) -> tuple[HiddenColumnPass]:
+        return (HiddenColumnPass(self.column),)
 
     @property
     def num_bytes(self) -> int:
         tables = () if self.values is None else (self.values.means, self.values.lows, self.values.highs)
         return sum(tensor.nbytes for tensor in (self.positions, *tables))
 
-    def finish(self, logits: torch.Tensor, coverage: float = 0.9) -> HeadPrediction:
+    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
         """Logits [B, O] of the hidden column to predictions, each row by itself.
 
         Raises:
             InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
         """
         check_coverage(coverage)
+        (logits,) = inputs
         positions = self.positions.numpy()
         known = positions >= 0
         shares = _softmax(np.take(logits.detach().numpy(), positions[known], axis=1).astype(np.float64))

@@ -20,7 +20,7 @@ import torch
 from models.features.schema import ColumnKind, ColumnSchema, Task
 from models.heads.folds import Folds
 from models.heads.linear import LinearHeadConfig
-from models.heads.prediction import FittedHead, FloatArray, product_of
+from models.heads.prediction import FloatArray, RowFeaturesPass
 from models.heads.problem import HeadProblem, Pace
 from models.heads.scaling import FeatureScaling
 
@@ -54,14 +54,12 @@ def linear_baseline(
     fit = LinearHeadConfig().fit(
         replace(problem, features=problem.features.index_select(1, index), scaling=scaling)
     )
-    outputs = head_outputs(fit.head, holdout.index_select(1, index)) if len(holdout) else None
-    return BaselineOutputs(fit.out_of_fold, outputs)
-
-
-def head_outputs(head: FittedHead, features: torch.Tensor) -> FloatArray:
-    """Probabilities [B, K] or values [B] of a head for row features [B, F], for judging (not bitwise stable)."""
-    product = product_of(head)
-    return head.finish(torch.nn.functional.linear(features, product.weight, product.bias)).outputs
+    if not len(holdout):
+        return BaselineOutputs(fit.out_of_fold, None)
+    (product,) = fit.head.needs
+    assert isinstance(product, RowFeaturesPass)  # of the linear head
+    logits = torch.nn.functional.linear(holdout.index_select(1, index), product.weight, product.bias)
+    return BaselineOutputs(fit.out_of_fold, fit.head.finish((logits,)).outputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

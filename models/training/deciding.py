@@ -11,14 +11,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from models.bundle import EncoderBundle
 from models.errors import InputError
 from models.evaluation.decisions import decision_metrics
 from models.evaluation.judged import JudgedRows
 from models.features.schema import Task
 from models.heads.decision import MOST_PROBABLE, Decision, DecisionRule
 from models.heads.scores import ScoreQuantiles
-from models.training.baselines import head_outputs
+from models.predictor import Predictor
 from models.training.targets import HeadResult, JsonObject
 from models.training.view_features import ViewSample, compute_features
 
@@ -29,7 +28,7 @@ _CHUNK_ROWS = 4_096
 
 
 def with_scores(
-    bundle: EncoderBundle,
+    predictor: Predictor,
     frame: pl.DataFrame,
     sample: ViewSample,
     results: Sequence[HeadResult],
@@ -50,9 +49,12 @@ def with_scores(
     rows = np.sort(np.random.default_rng([0, 4]).choice(len(frame), count, replace=False))
     scores: dict[str, list[np.ndarray]] = {result.name: [] for result in binary}
     for start in range(0, count, _CHUNK_ROWS):
-        found = compute_features(bundle, frame, sample, rows[start : start + _CHUNK_ROWS], advance)
-        for result in binary:
-            scores[result.name].append(head_outputs(result.head, found.features)[:, 1])
+        found = compute_features(predictor.bundle, frame, sample, rows[start : start + _CHUNK_ROWS], advance)
+        predictions = predictor.predict_codes(
+            found.codes, [result.head for result in binary], features={sample.view: found.features}
+        )
+        for result, prediction in zip(binary, predictions, strict=True):
+            scores[result.name].append(prediction.outputs[:, 1])
     return [
         replace(result, report=result.report | {"score_quantiles": quantiles.to_json()})
         if (quantiles := _quantiles(scores.get(result.name), len(frame))) is not None

@@ -18,23 +18,23 @@ from models.errors import InputError, Interrupted
 from models.evaluation.judged import JudgedRows
 from models.evaluation.leaks import find_leaks
 from models.features.codec import PlainColumns
+from models.features.column_values import ColumnValues
 from models.features.row_identity import row_identities
 from models.features.schema import KEY_COLUMN, Role, Task
 from models.heads import HeadConfig
 from models.heads.folds import Folds, divide
-from models.heads.prediction import FloatArray, IndexArray
+from models.heads.prediction import FittedHead, FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem, Pace
+from models.predictor import Predictor
 from models.progress import Progress, ShouldStop, never_stop, no_progress
 from models.training.baselines import (
     BaselineOutputs,
     BoostedBaseline,
     RawColumns,
-    head_outputs,
     linear_baseline,
 )
 from models.training.budget import Plan, plan_rows
 from models.training.deciding import with_decision, with_scores
-from models.training.fingerprint import encoder_fingerprint
 from models.training.guessing import guess_head
 from models.training.importance import ImportanceTask, importance_seconds, with_importance
 from models.training.judging import Bench, judge_head
@@ -120,12 +120,12 @@ class _Session:
     num_left: int
     baseline_seconds: float
     key_space: str
-    fingerprint: str = field(init=False)
+    predictor: Predictor = field(init=False)
     num_steps: int = field(init=False)
     step: int = 0
 
     def __post_init__(self) -> None:
-        self.fingerprint = encoder_fingerprint(self.bundle)
+        self.predictor = Predictor(self.bundle)
         self.num_steps = self.num_left * _STEPS_PER_TARGET
 
     def seed_of(self, target: TargetData) -> int:
@@ -143,11 +143,10 @@ class _Session:
         try:
             started = time.monotonic()
             result = guess_head(
-                self.bundle,
+                self.predictor,
                 self.frame,
                 target,
                 self.config_of(target),
-                fingerprint=self.fingerprint,
                 pace=self.pace,
                 generator=np.random.default_rng([self.seed_of(target), 1]),
                 identify=self._identified,
@@ -194,7 +193,7 @@ class _Session:
             position: result for position, _, _ in todo if isinstance(result := found[position], HeadResult)
         }
         scored = with_scores(
-            self.bundle,
+            self.predictor,
             self.frame,
             sample,
             list(fitted.values()),
@@ -231,12 +230,14 @@ class _Session:
             max_rows=plan.max_fold_rows,
         )
         folds, more = plan.limit(folds)
+        known = features.at(fitted.rows)
         problem = HeadProblem(
             task=target.task,
             classes=target.classes,
             view=target.view,
-            encoder_fingerprint=self.fingerprint,
-            features=features.at(fitted.rows),
+            encoder_fingerprint=self.predictor.fingerprint,
+            features=known.features,
+            columns=ColumnValues.of(known.codes, self.bundle.codec, target.view),
             scaling=sample.scaling,
             labels=fitted.labels,
             weights=fitted.weights,
@@ -250,7 +251,7 @@ class _Session:
             return HeadFailure(target.name, error.code, error.message)
         warnings += [*more, *fit.warnings]
         held_out = features.at(holdout.rows)
-        rivals = self._baselines(target, problem, sample, plain, held_out, warnings)
+        rivals = self._baselines(target, problem, sample, plain, held_out.features, warnings)
         result = self._result(target, plan, fit, folds, held_out, rivals, warnings)
         return self._with_importance(target, result, fitted, holdout, sample, started)
 
@@ -272,7 +273,7 @@ class _Session:
         return with_importance(
             result,
             ImportanceTask(
-                self.bundle,
+                self.predictor,
                 self.frame,
                 target,
                 fitted,
@@ -341,13 +342,13 @@ class _Session:
         plan: Plan,
         fit: HeadFit,
         folds: Folds | None,
-        held_out: torch.Tensor,
+        held_out: ViewFeatures,
         rivals: dict[str, BaselineOutputs],
         warnings: list[str],
     ) -> HeadResult:
         folded = None if folds is None else plan.fitted.at(folds.rows)
         bench = Bench.of(target.task, folded, plan.holdout, seen=target.seen_in_pretraining)
-        outputs: FloatArray | None = head_outputs(fit.head, held_out) if len(held_out) else None
+        outputs = self._outputs(fit.head, held_out) if len(held_out) else None
         judgement = judge_head(bench, fit.out_of_fold, outputs, rivals)
         if target.seen_in_pretraining:
             warnings.append(bench.reasons[0])
@@ -371,6 +372,10 @@ class _Session:
             report,
             tuple(self._identified(judged) for judged in judgement.judged),
         )
+
+    def _outputs(self, head: FittedHead, rows: ViewFeatures) -> FloatArray:
+        (prediction,) = self.predictor.predict_codes(rows.codes, [head], features={head.view: rows.features})
+        return prediction.outputs
 
     def _identified(self, judged: JudgedRows) -> JudgedRows:
         if KEY_COLUMN not in self.frame.columns:

@@ -15,13 +15,15 @@ from models.bundle import EncoderBundle
 from models.errors import InputError
 from models.evaluation.judged import JudgedRows
 from models.features.codec import NUM_SPECIAL_CODES
+from models.features.column_values import ColumnValues
 from models.features.schema import Task
 from models.heads import HeadConfig
-from models.heads.prediction import FittedHead, FloatArray, HiddenColumnPass, IndexArray
+from models.heads.prediction import FittedHead, FloatArray, IndexArray
 from models.heads.problem import GuessedColumn, HeadProblem, Pace
 from models.heads.scaling import FeatureScaling
 from models.heads.scores import ScoreQuantiles
 from models.heads.zero_shot import NOT_PRETRAINED, inside_of
+from models.predictor import Predictor
 from models.training.deciding import with_decision
 from models.training.judging import Bench, judge_head
 from models.training.labels import holdout_labels
@@ -33,12 +35,11 @@ UNCHECKED = "intervals are those of the guessed distribution; no label has check
 
 
 def guess_head(
-    bundle: EncoderBundle,
+    predictor: Predictor,
     frame: pl.DataFrame,
     target: TargetData,
     config: HeadConfig,
     *,
-    fingerprint: str,
     pace: Pace,
     generator: np.random.Generator,
     identify: Callable[[JudgedRows], JudgedRows],
@@ -49,11 +50,11 @@ def guess_head(
         InputError: the encoder does not guess the target's column, or not in the target's terms.
         Interrupted: the caller asked to stop.
     """
-    guessed = guessed_column(bundle, target)
+    guessed = guessed_column(predictor.bundle, target)
     holdout = holdout_labels(target, len(frame), generator)
-    fit = config.fit(_problem(target, guessed, fingerprint, pace))
+    fit = config.fit(_problem(target, guessed, predictor.fingerprint, pace))
     bench = Bench.of(target.task, None, holdout, seen=True)
-    outputs = _outputs(bundle, frame, fit.head, holdout.rows, pace) if bench.holdout is not None else None
+    outputs = _outputs(predictor, frame, fit.head, holdout.rows, pace) if bench.holdout is not None else None
     judgement = judge_head(bench, None, outputs, {})
     report: JsonObject = {
         **fit.report,
@@ -66,7 +67,7 @@ def guess_head(
     }
     if target.task is Task.BINARY and len(frame):
         rows = np.sort(generator.permutation(len(frame))[:MAX_SCORED_ROWS])
-        scores = _outputs(bundle, frame, fit.head, rows, pace)[:, 1]
+        scores = _outputs(predictor, frame, fit.head, rows, pace)[:, 1]
         report["score_quantiles"] = ScoreQuantiles.of(scores, num_rows=len(frame)).to_json()
     warnings = [*fit.warnings, bench.reasons[0]]
     if target.task is Task.REGRESSION:
@@ -122,6 +123,7 @@ def _problem(target: TargetData, guessed: GuessedColumn, fingerprint: str, pace:
         view=target.view,
         encoder_fingerprint=fingerprint,
         features=torch.empty(0, 0),
+        columns=ColumnValues(torch.empty(0, 0), 0),
         scaling=FeatureScaling(nothing, nothing),
         labels=np.empty(0),
         weights=np.empty(0),
@@ -132,20 +134,15 @@ def _problem(target: TargetData, guessed: GuessedColumn, fingerprint: str, pace:
 
 
 def _outputs(
-    bundle: EncoderBundle, frame: pl.DataFrame, head: FittedHead, rows: IndexArray, pace: Pace
+    predictor: Predictor, frame: pl.DataFrame, head: FittedHead, rows: IndexArray, pace: Pace
 ) -> FloatArray:
     """Probabilities [h, K] or values [h] of the rows at `rows` [h], chunk by chunk."""
-    needs, guesses = head.needs, bundle.column_guesses
-    assert isinstance(needs, HiddenColumnPass)  # of kinds that do not learn from labels, all read guesses
-    assert guesses is not None
-    context = tuple(name for name in head.view if name != needs.column)
-    names = [name for name in bundle.codec.sources if name in frame.columns]
+    names = [name for name in predictor.bundle.codec.sources if name in frame.columns]
     parts = []
     for start in range(0, len(rows), CHUNK_ROWS):
         pace.check()
-        codes = bundle.codec.transform(frame.select(names)[rows[start : start + CHUNK_ROWS]])
-        (logits,) = guesses.compute(codes, context, (needs.column,))
-        parts.append(head.finish(logits).outputs)
+        part = frame.select(names)[rows[start : start + CHUNK_ROWS]]
+        parts.append(predictor.predict(part, [head]).predictions[0].outputs)
     return np.concatenate(parts)
 
 

@@ -24,9 +24,9 @@ from models.evaluation.importance import (
 )
 from models.evaluation.judged import FloatArray, IndexArray, JudgedRows
 from models.features.codec import Codes
-from models.heads.prediction import FittedHead, HiddenColumnPass, product_of
+from models.heads.prediction import FittedHead, RowFeaturesPass
 from models.heads.problem import Pace
-from models.training.baselines import head_outputs
+from models.predictor import Predictor
 from models.training.labels import LabelledRows
 from models.training.targets import HeadResult, TargetData
 from models.training.view_features import ViewSample
@@ -47,9 +47,9 @@ def importance_seconds(elapsed: float, allowed: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportanceTask:
-    """What is needed besides the head: the encoder, the rows, their labels, and what a row costs."""
+    """What is needed besides the head: its predictor, the rows, their labels, and what a row costs."""
 
-    bundle: EncoderBundle
+    predictor: Predictor
     frame: pl.DataFrame
     target: TargetData
     fitted: LabelledRows | None
@@ -68,7 +68,7 @@ def with_importance(result: HeadResult, task: ImportanceTask) -> HeadResult:
     """
     on, rows = _judged_rows(task)
     columns = _ranked_columns(
-        task.bundle, result.head, None if task.sample is None else task.sample.scaling.gain
+        task.predictor.bundle, result.head, None if task.sample is None else task.sample.scaling.gain
     )
     if rows is None or not columns:
         reason = "there are too few hold-out labels" if columns else "the head sees no column"
@@ -101,21 +101,10 @@ def _said(result: HeadResult, importance: dict[str, object]) -> HeadResult:
 def _seconds_per_row(task: ImportanceTask, head: FittedHead) -> float:
     if task.sample is not None:
         return task.sample.seconds_per_row * LIKE_A_PASS
-    codes = task.bundle.reference_codes.select_rows(slice(0, MIN_ROWS))
+    codes = task.predictor.bundle.reference_codes.select_rows(slice(0, MIN_ROWS))
     started = time.monotonic()
-    _outputs(task.bundle, head, codes)
+    task.predictor.predict_codes(codes, [head])
     return (time.monotonic() - started) / max(len(codes), 1)
-
-
-def _outputs(bundle: EncoderBundle, head: FittedHead, codes: Codes) -> FloatArray:
-    """As the head predicts: probabilities [n, K] or values [n]."""
-    needs = head.needs
-    if not isinstance(needs, HiddenColumnPass):
-        return head_outputs(head, bundle.row_features.compute(codes, head.view))
-    assert bundle.column_guesses is not None  # the head was fitted on them
-    context = tuple(name for name in head.view if name != needs.column)
-    (logits,) = bundle.column_guesses.compute(codes, context, (needs.column,))
-    return head.finish(logits).outputs
 
 
 def _judged_rows(task: ImportanceTask) -> tuple[Rows, LabelledRows | None]:
@@ -132,9 +121,10 @@ def _ranked_columns(bundle: EncoderBundle, head: FittedHead, gain: torch.Tensor 
     order of the table.
     """
     present = [name for name in bundle.codec.sources if name not in head.view]
-    if isinstance(head.needs, HiddenColumnPass) or gain is None:
+    products = [need.weight for need in head.needs if isinstance(need, RowFeaturesPass)]
+    if not products or gain is None:
         return present
-    weights = (product_of(head).weight.abs().sum(dim=0) / gain.clamp(min=1e-6)).tolist()
+    weights = (torch.cat(products).abs().sum(dim=0) / gain.clamp(min=1e-6)).tolist()
     source_of = dict(zip(bundle.codec.names, bundle.codec.source_of, strict=True))
     leaning = dict.fromkeys(present, 0.0)
     for name, weight in zip(bundle.row_features.names(head.view), weights, strict=True):
@@ -154,14 +144,15 @@ class _Passes:
 
     @classmethod
     def of(cls, task: ImportanceTask, head: FittedHead, rows: IndexArray) -> _Passes:
-        names = [name for name in task.bundle.codec.sources if name in task.frame.columns]
-        return cls(task, head, task.bundle.codec.transform(task.frame.select(names)[rows]))
+        codec = task.predictor.bundle.codec
+        names = [name for name in codec.sources if name in task.frame.columns]
+        return cls(task, head, codec.transform(task.frame.select(names)[rows]))
 
     def outputs(self, column: str | None, rows: IndexArray) -> FloatArray:
         if self.task.pace.should_stop():
             raise Interrupted("stopped while looking for the columns that matter; nothing was published")
         codes = self.codes if column is None else _permuted(self.codes, column, rows)
-        return _outputs(self.task.bundle, self.head, codes)
+        return self.task.predictor.predict_codes(codes, [self.head])[0].outputs
 
 
 def _permuted(codes: Codes, column: str, rows: IndexArray) -> Codes:

@@ -15,6 +15,7 @@ import polars as pl
 import torch
 
 from models.bundle import EncoderBundle
+from models.features.codec import Codes
 from models.heads.prediction import IndexArray
 from models.heads.scaling import FeatureScaling
 
@@ -53,17 +54,22 @@ class ViewSample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewFeatures:
-    """Shape: `rows` [u], sorted positions in the snapshot; `features` [u, F]."""
+    """Shape: `rows` [u], sorted positions in the snapshot; `features` [u, F]; `codes` of the same rows."""
 
     rows: IndexArray
     features: torch.Tensor
+    codes: Codes
 
-    def at(self, rows: IndexArray) -> torch.Tensor:
-        """Features [n, F] of `rows` [n], all of them in the union; without a copy where they are all of it."""
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def at(self, rows: IndexArray) -> ViewFeatures:
+        """Those of `rows` [n], all of them in the union; without a copy where they are all of it."""
         index = np.searchsorted(self.rows, rows)
         if len(rows) == len(self.rows) and np.array_equal(index, np.arange(len(rows))):
-            return self.features
-        return self.features.index_select(0, torch.from_numpy(index))
+            return self
+        positions = torch.from_numpy(index)
+        return ViewFeatures(rows, self.features.index_select(0, positions), self.codes.select_rows(positions))
 
 
 def compute_features(
@@ -80,9 +86,13 @@ def compute_features(
     """
     names = [name for name in bundle.codec.sources if name in frame.columns]
     features = torch.empty(len(rows), sample.width)
+    parts: list[Codes] = []
     for start in range(0, len(rows), CHUNK_ROWS):
         part = rows[start : start + CHUNK_ROWS]
         advance(start)
         codes = bundle.codec.transform(frame.select(names)[part])
         features[start : start + len(part)] = bundle.row_features.compute(codes, sample.view)
-    return ViewFeatures(rows, features)
+        parts.append(codes)
+    return ViewFeatures(
+        rows, features, Codes.concatenated(parts or [bundle.reference_codes.select_rows(slice(0, 0))])
+    )

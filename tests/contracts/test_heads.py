@@ -13,9 +13,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from models.errors import Interrupted
 from models.features.schema import Task
 from models.heads import DEFAULT_HEAD, HEADS, READERS, HeadConfig, load_head
-from models.heads.prediction import RowFeaturesPass
+from models.heads.prediction import HiddenColumnPass, RowFeaturesPass
 from models.heads.problem import HeadFit, HeadProblem, Pace
-from tests.models.small_problems import FINGERPRINT, VIEW, logits_of, small_problem, without_folds
+from tests.models.small_problems import FINGERPRINT, VIEW, inputs_of, small_problem, without_folds
 
 ADAPTER: TypeAdapter[HeadConfig] = TypeAdapter(HeadConfig)
 CONFIGS = [pytest.param(config, id=config.model_fields["kind"].default) for config in HEADS]
@@ -68,14 +68,14 @@ def test__head__fitted__says_what_it_was_fitted_for(
     assert (head.task, head.classes, head.view) == (task, problem.classes, VIEW)
     assert head.encoder_fingerprint == FINGERPRINT
     assert head.num_bytes > 0
-    if isinstance(head.needs, RowFeaturesPass):
-        weight, bias = head.needs.weight, head.needs.bias
-        assert weight.shape == (problem.num_outputs, problem.features.shape[1])
-        assert bias.shape == (problem.num_outputs,)
-        assert weight.dtype == bias.dtype == torch.float32
-        assert head.num_bytes >= weight.nbytes + bias.nbytes
-    else:
-        assert head.needs.column in head.view
+    assert head.needs
+    for need in head.needs:
+        if isinstance(need, RowFeaturesPass):
+            assert need.weight.shape == (len(need.bias), problem.features.shape[1])
+            assert need.weight.dtype == need.bias.dtype == torch.float32
+            assert head.num_bytes >= need.weight.nbytes + need.bias.nbytes
+        elif isinstance(need, HiddenColumnPass):
+            assert need.column in head.view
     if not has_folds or not config.learns_from_labels:
         assert fit.out_of_fold is None
         return
@@ -112,8 +112,8 @@ def test__head__files_round_trip__same_words_and_bits(
     loaded = load_head(files)
     assert loaded.to_files() == files
     assert loaded.kind == head.kind
-    one = head.finish(logits_of(head, problem.features), 0.8)
-    other = loaded.finish(logits_of(loaded, problem.features), 0.8)
+    one = head.finish(inputs_of(head, problem.features), 0.8)
+    other = loaded.finish(inputs_of(loaded, problem.features), 0.8)
     for name in ("probabilities", "label_index", "value", "interval"):
         left, right = getattr(one, name), getattr(other, name)
         assert (left is None) == (right is None)
@@ -125,9 +125,11 @@ def test__head__files_round_trip__same_words_and_bits(
 def test__head__one_row_or_none__as_in_the_batch(config: MakeConfig, task: Task) -> None:
     problem, fit = _small(config, task)
     head = fit.head
-    logits = logits_of(head, problem.features)
-    whole, alone, none = head.finish(logits), head.finish(logits[7:8]), head.finish(logits[:0])
-    assert (whole.num_rows, alone.num_rows, none.num_rows) == (len(logits), 1, 0)
+    inputs = inputs_of(head, problem.features)
+    whole, alone, none = (
+        head.finish(tuple(part[rows] for part in inputs)) for rows in (slice(None), slice(7, 8), slice(0))
+    )
+    assert (whole.num_rows, alone.num_rows, none.num_rows) == (len(problem.features), 1, 0)
     for name in ("probabilities", "label_index", "value", "interval"):
         of_all = getattr(whole, name)
         assert of_all is None or np.array_equal(of_all[7:8], getattr(alone, name))

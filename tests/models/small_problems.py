@@ -8,9 +8,17 @@ import numpy as np
 import torch
 
 from models.features.codec import CategoricalColumn, ContinuousColumn
+from models.features.column_values import ColumnValues
 from models.features.schema import JsonScalar, Task
 from models.heads.folds import MAX_ROWS, divide
-from models.heads.prediction import FittedHead, FloatArray, HiddenColumnPass, product_of
+from models.heads.prediction import (
+    ColumnValuesPass,
+    FittedHead,
+    FloatArray,
+    HiddenColumnPass,
+    Inputs,
+    Pass,
+)
 from models.heads.problem import GuessedColumn, HeadProblem
 from models.heads.scaling import FeatureScaling
 from models.layers.column_outputs import NUM_EXTRA_CLASSES
@@ -67,6 +75,7 @@ def problem_of(
         view=VIEW,
         encoder_fingerprint=FINGERPRINT,
         features=features,
+        columns=columns_of(features),
         scaling=FeatureScaling.fit(features, torch.ones(features.shape[1], dtype=torch.bool)),
         labels=labels,
         weights=np.ones(len(labels)) if weights is None else weights / weights.mean(),
@@ -84,14 +93,30 @@ def without_folds(problem: HeadProblem) -> HeadProblem:
     return replace(problem, folds=None)
 
 
-def logits_of(head: FittedHead, features: torch.Tensor) -> torch.Tensor:
+def columns_of(features: torch.Tensor) -> ColumnValues:
+    """The same rows as plain numbers: nothing about heads that read columns needs them to be other ones."""
+    return ColumnValues(features, 0)
+
+
+def inputs_of(head: FittedHead, features: torch.Tensor) -> Inputs:
     """What a head reads for rows of these features [n, F]: a guess of a hidden column is any fixed function of them."""
-    if isinstance(head.needs, HiddenColumnPass):
+    return tuple(_input_of(need, features) for need in head.needs)
+
+
+def logits_of(head: FittedHead, features: torch.Tensor) -> torch.Tensor:
+    """The one input of a head that has one."""
+    (logits,) = inputs_of(head, features)
+    return logits
+
+
+def _input_of(need: Pass, features: torch.Tensor) -> torch.Tensor:
+    if isinstance(need, HiddenColumnPass):
         generator = torch.Generator().manual_seed(0)
         weight = torch.randn(features.shape[1], NUM_GUESSED_VALUES + NUM_EXTRA_CLASSES, generator=generator)
         return features @ (weight / features.std(dim=0, correction=0).unsqueeze(1))
-    product = product_of(head)
-    return features @ product.weight.T + product.bias
+    if isinstance(need, ColumnValuesPass):
+        return columns_of(features).values
+    return features @ need.weight.T + need.bias
 
 
 def guessed_column(task: Task) -> GuessedColumn:

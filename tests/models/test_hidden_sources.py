@@ -12,12 +12,12 @@ import torch
 from models.bundle import EncoderBundle
 from models.features.codec import Codec, CodecConfig
 from models.features.schema import ColumnKind, TableSchema, Task
+from models.fingerprint import encoder_fingerprint
 from models.heads import LinearHead
 from models.heads.prediction import FittedHead
 from models.objectives import MaskedColumns, MaskedColumnsConfig
 from models.predictor import Predictor
 from models.progress import never_stop, no_progress
-from models.training.fingerprint import encoder_fingerprint
 from models.training.pretraining import pretrain
 from tests.models.kinds_table import DERIVED, KINDS_SCHEMA, kinds_frame
 from tests.models.small_tables import TINY, column

@@ -18,11 +18,13 @@ from models.bundle import EncoderBundle
 from models.encoders import ColumnTransformerConfig
 from models.errors import BundleError, InputError
 from models.features.schema import JsonScalar, Task
+from models.fingerprint import encoder_fingerprint
 from models.heads import HeadPrediction, LinearHead, load_head
 from models.heads.calibration import Calibration
+from models.heads.finishing import Finishing
 from models.heads.intervals import ResidualTable
+from models.heads.sets import ClassSets, ScoreTable
 from models.predictor import CHUNK_ROWS, MAX_STACKS, PredictionBatch, Predictor
-from models.training.fingerprint import encoder_fingerprint
 from tests.models.conftest import pretrained_bundle
 from tests.models.small_tables import TINY, mixed_frame
 
@@ -69,16 +71,30 @@ def _random_heads(bundle: EncoderBundle, seed: int = 0) -> tuple[LinearHead, ...
                     fingerprint,
                     torch.randn(num_outputs, width, generator=generator),
                     torch.randn(num_outputs, generator=generator),
-                    Calibration(1.3, (0.1,) * num_outputs) if task is not Task.REGRESSION else None,
-                    ResidualTable.fit(residuals, np.ones(40)) if task is Task.REGRESSION else None,
+                    Finishing(intervals=ResidualTable.fit(residuals, np.ones(40)))
+                    if task is Task.REGRESSION
+                    else Finishing(Calibration(1.3, (0.1,) * num_outputs), sets=_sets(num_outputs)),
                 )
             )
     return tuple(heads)
 
 
+def _sets(num_outputs: int) -> ClassSets:
+    """Of evenly spread probabilities, so that sets hold some classes and not others."""
+    num_classes = max(num_outputs, 2)
+    table = ScoreTable.fit(np.linspace(0.0, 2.0 / num_classes, 40), np.ones(40))
+    return ClassSets((table,), (0,) * num_classes)
+
+
 def _rows_of(prediction: HeadPrediction) -> list[bytes]:
     """Everything said about each row, as bytes."""
-    fields = (prediction.probabilities, prediction.label_index, prediction.value, prediction.interval)
+    fields = (
+        prediction.probabilities,
+        prediction.label_index,
+        prediction.value,
+        prediction.interval,
+        prediction.in_set,
+    )
     filled = [field for field in fields if field is not None]
     return [b"".join(field[i].tobytes() for field in filled) for i in range(prediction.num_rows)]
 

@@ -38,8 +38,9 @@ from models.features.schema import (
 from models.features.snapshot import write_rows
 from models.heads import LinearHead
 from models.heads.calibration import Calibration
+from models.heads.finishing import Finishing
 from models.heads.intervals import ResidualTable
-from models.training.fingerprint import encoder_fingerprint
+from models.fingerprint import encoder_fingerprint
 from storage.artifacts import ArtifactStore, LocalStoreConfig
 from storage.artifacts.manifest import StoredBundle, put_bundle
 from storage.engine import Database
@@ -134,8 +135,9 @@ def make_head(
         encoder_fingerprint=encoder_fingerprint(bundle),
         weight=torch.randn(num_outputs, width, generator=generator) / width**0.5,
         bias=torch.randn(num_outputs, generator=generator),
-        calibration=None if is_regression else Calibration(1.1, (0.1,) * num_outputs),
-        intervals=ResidualTable.fit(residuals, np.ones(99)) if is_regression else None,
+        finishing=Finishing(intervals=ResidualTable.fit(residuals, np.ones(99)))
+        if is_regression
+        else Finishing(Calibration(1.1, (0.1,) * num_outputs)),
     )
 
 

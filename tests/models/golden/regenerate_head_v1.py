@@ -14,6 +14,7 @@ import torch
 
 from models.features.schema import Task
 from models.heads.calibration import Calibration
+from models.heads.finishing import Finishing
 from models.heads.intervals import ResidualTable
 from models.heads.linear_head import LinearHead
 
@@ -38,7 +39,7 @@ def golden_heads() -> dict[str, LinearHead]:
             FINGERPRINT,
             torch.tensor([[0.5, -1.0, 2.0]]),
             torch.tensor([-0.25]),
-            Calibration(0.8, (0.1,)),
+            Finishing(Calibration(0.8, (0.1,))),
         ),
         "multiclass": LinearHead(
             Task.MULTICLASS,
@@ -47,7 +48,7 @@ def golden_heads() -> dict[str, LinearHead]:
             FINGERPRINT,
             torch.tensor([[0.5, -1.0, 2.0], [0.0, 0.25, 0.0], [-0.5, 0.75, -2.0]]),
             torch.tensor([0.0, 0.5, -0.5]),
-            Calibration(1.3, (0.0, -0.2, 0.2)),
+            Finishing(Calibration(1.3, (0.0, -0.2, 0.2))),
         ),
         "regression": LinearHead(
             Task.REGRESSION,
@@ -56,12 +57,14 @@ def golden_heads() -> dict[str, LinearHead]:
             FINGERPRINT,
             torch.tensor([[2.0, 0.5, -1.0]]),
             torch.tensor([1_000.0]),
-            intervals=ResidualTable(
-                levels=(0.05, 0.25, 0.5, 0.75, 0.95),
-                residuals=(-10.0, -2.5, 0.125, 3.0, 20.0),
-                num_labels=19.0,
-                mean=1.5,
-                spread=8.0,
+            Finishing(
+                intervals=ResidualTable(
+                    levels=(0.05, 0.25, 0.5, 0.75, 0.95),
+                    residuals=(-10.0, -2.5, 0.125, 3.0, 20.0),
+                    num_labels=19.0,
+                    mean=1.5,
+                    spread=8.0,
+                )
             ),
         ),
     }
@@ -70,7 +73,7 @@ def golden_heads() -> dict[str, LinearHead]:
 def outputs_of(head: LinearHead) -> dict[str, list[object]]:
     """Everything the head says about the golden rows."""
     logits = golden_features() @ head.weight.T + head.bias
-    prediction = head.finish(logits)
+    prediction = head.finish((logits,))
     if prediction.probabilities is not None and prediction.label_index is not None:
         return {
             "probabilities": prediction.probabilities.tolist(),
@@ -78,7 +81,7 @@ def outputs_of(head: LinearHead) -> dict[str, list[object]]:
         }
     found: dict[str, list[object]] = {"value": [] if prediction.value is None else prediction.value.tolist()}
     for coverage in COVERAGES:
-        interval = head.finish(logits, coverage).interval
+        interval = head.finish((logits,), coverage).interval
         found[f"interval {coverage}"] = [] if interval is None else interval.tolist()
     return found
 

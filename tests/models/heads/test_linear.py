@@ -20,6 +20,7 @@ from models.training.targets import TargetData
 from tests.models.small_problems import (
     class_names,
     features_of,
+    inputs_of,
     labels_of,
     logits_of,
     problem_of,
@@ -35,7 +36,7 @@ def _fit(problem: HeadProblem) -> HeadFit:
 
 
 def _predict(fit: HeadFit, features: torch.Tensor, coverage: float = 0.9) -> HeadPrediction:
-    return fit.head.finish(logits_of(fit.head, features), coverage)
+    return fit.head.finish(inputs_of(fit.head, features), coverage)
 
 
 def _assert_sane(prediction: HeadPrediction) -> None:
@@ -155,7 +156,7 @@ def test__linear_head__saved_and_loaded__finishes_bitwise(task: Task, has_folds:
     logits = logits_of(fit.head, problem.features)
     assert torch.equal(logits_of(loaded, problem.features), logits)
     for coverage in (0.5, 0.9, 0.99):
-        before, after = fit.head.finish(logits, coverage), loaded.finish(logits, coverage)
+        before, after = fit.head.finish((logits,), coverage), loaded.finish((logits,), coverage)
         for name in ("probabilities", "label_index", "value", "interval"):
             one, other = getattr(before, name), getattr(after, name)
             assert (one is None) == (other is None)
@@ -168,14 +169,14 @@ def test__linear_head__wild_logits__still_probabilities_and_each_row_by_itself(t
     head = _fit(small_problem(task)).head
     sizes = torch.tensor([0.0, 1e-30, 1.0, -40.0, 800.0, -1e6, 1e30, -3e38])
     logits = torch.stack([sizes.roll(i) for i in range(len(head.bias))], dim=1)
-    prediction = head.finish(logits)
+    prediction = head.finish((logits,))
     _assert_sane(prediction)
     for number in range(len(logits)):
-        alone = head.finish(logits[number : number + 1])
+        alone = head.finish((logits[number : number + 1],))
         for name in ("probabilities", "label_index", "value", "interval"):
             whole = getattr(prediction, name)
             assert whole is None or np.array_equal(whole[number : number + 1], getattr(alone, name))
-    assert head.finish(logits[:0]).num_rows == 0
+    assert head.finish((logits[:0],)).num_rows == 0
 
 
 @pytest.mark.parametrize("coverage", [0.0, 1.0, -0.5, float("nan")])
