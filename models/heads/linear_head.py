@@ -14,7 +14,7 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack, unpack
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import HeadPrediction, RowFeaturesPass
+from models.heads.prediction import FloatArray, HeadPrediction, Inputs, RowFeaturesPass
 
 MAX_WEIGHT_BYTES = 1 << 30
 
@@ -26,7 +26,7 @@ class LinearHead:
     Shape: `weight` [O, F], `bias` [O], float32; O is 1 for binary and regression, K for multiclass.
 
     >>> head = LinearHead(Task.BINARY, ("No", "Yes"), (), "", torch.zeros(1, 3), torch.zeros(1))
-    >>> head.finish(torch.zeros(2, 1)).probabilities.tolist()
+    >>> head.finish((torch.zeros(2, 1),)).probabilities.tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
 
@@ -43,21 +43,25 @@ class LinearHead:
         return "linear"
 
     @property
-    def needs(self) -> RowFeaturesPass:
-        return RowFeaturesPass(self.weight, self.bias)
+    def needs(self) -> tuple[RowFeaturesPass]:
+        return (RowFeaturesPass(self.weight, self.bias),)
 
     @property
     def num_bytes(self) -> int:
         return self.weight.nbytes + self.bias.nbytes
 
-    def finish(self, logits: torch.Tensor, coverage: float = 0.9) -> HeadPrediction:
+    def scores(self, inputs: Inputs) -> FloatArray:
+        """Logits or values float64 [B, O]."""
+        (logits,) = inputs
+        return logits.detach().numpy().astype(np.float64)
+
+    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
         """Logits [B, O] to predictions, each row by itself.
 
         Raises:
             InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
         """
-        scores = logits.detach().numpy().astype(np.float64)
-        return self.finishing.apply(self.task, scores, coverage)
+        return self.finishing.apply(self.task, self.scores(inputs), coverage)
 
     def to_files(self) -> dict[str, bytes]:
         """`head.json` and `head.safetensors`."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.errors import BundleError, InputError
+from models.errors import InputError
 from models.features.schema import JsonScalar, Task
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ class HeadPrediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowFeaturesPass:
-    """Logits are the row features of the view times `weight` [O, F] plus `bias` [O], float32.
+    """The row features of the view times `weight` [O, F] plus `bias` [O], float32.
 
     They act on raw row features (standardisation is folded in), so that the heads of one view stack into one product.
     """
@@ -60,7 +60,7 @@ class RowFeaturesPass:
 
 @dataclass(frozen=True, slots=True)
 class HiddenColumnPass:
-    """Logits are the encoder's own guess of `column`, hidden from it: of missing, unknown, then its values.
+    """The encoder's own guess of `column`, hidden from it: logits of missing, unknown, then its values.
 
     The head's view names the column too, as absent: whatever a row holds there is not looked at.
     """
@@ -68,10 +68,20 @@ class HiddenColumnPass:
     column: str
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnValuesPass:
+    """The columns of the view as numbers [B, C'], as `models.features.column_values` gives them; no encoder is run."""
+
+
+Pass = RowFeaturesPass | HiddenColumnPass | ColumnValuesPass
+Inputs = tuple[torch.Tensor, ...]
+"""What the passes of a head gave for `B` rows, one float32 [B, …] each, in the order of its `needs`."""
+
+
 class FittedHead(Protocol):
     """An immutable fitted head. It knows no encoder: only a view, what it needs of the encoder, and a fingerprint.
 
-    `needs` says how rows become logits [B, O]; `finish` turns the logits into predictions, row by row.
+    `needs` says what is computed for rows; `finish` turns that into predictions, row by row.
     """
 
     @property
@@ -85,31 +95,26 @@ class FittedHead(Protocol):
     @property
     def encoder_fingerprint(self) -> str: ...
     @property
-    def needs(self) -> RowFeaturesPass | HiddenColumnPass: ...
+    def needs(self) -> tuple[Pass, ...]: ...
     @property
     def num_bytes(self) -> int: ...
 
-    def finish(self, logits: torch.Tensor, coverage: float = 0.9) -> HeadPrediction:
-        """Logits [B, O] to predictions; nothing in a row depends on the others.
+    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
+        """Inputs to predictions; nothing in a row depends on the others.
 
         Raises:
             InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
         """
 
     def to_files(self) -> dict[str, bytes]:
-        """Files of the head bundle: `head.json` and `head.safetensors`."""
+        """Files of the head bundle: `head.json`, `head.safetensors` and whatever its kind adds."""
 
 
-def product_of(head: FittedHead) -> RowFeaturesPass:
-    """What a head does with row features.
+class ScoringHead(FittedHead, Protocol):
+    """A head whose answer starts from one number per output, which heads of several kinds can be averaged by."""
 
-    Raises:
-        BundleError: it reads something else.
-    """
-    needs = head.needs
-    if isinstance(needs, RowFeaturesPass):
-        return needs
-    raise BundleError(f"a {head.kind} head does not read row features", code="head_does_not_fit")
+    def scores(self, inputs: Inputs) -> FloatArray:
+        """Logits (regression: values) float64 [B, O] before calibration, row by row."""
 
 
 def check_coverage(coverage: float) -> None:

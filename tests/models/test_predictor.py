@@ -18,13 +18,13 @@ from models.bundle import EncoderBundle
 from models.encoders import ColumnTransformerConfig
 from models.errors import BundleError, InputError
 from models.features.schema import JsonScalar, Task
+from models.fingerprint import encoder_fingerprint
 from models.heads import HeadPrediction, LinearHead, load_head
 from models.heads.calibration import Calibration
 from models.heads.finishing import Finishing
 from models.heads.intervals import ResidualTable
 from models.heads.sets import ClassSets, ScoreTable
 from models.predictor import CHUNK_ROWS, MAX_STACKS, PredictionBatch, Predictor
-from models.training.fingerprint import encoder_fingerprint
 from tests.models.conftest import pretrained_bundle
 from tests.models.small_tables import TINY, mixed_frame
 

@@ -40,7 +40,7 @@ from models.heads import LinearHead
 from models.heads.calibration import Calibration
 from models.heads.finishing import Finishing
 from models.heads.intervals import ResidualTable
-from models.training.fingerprint import encoder_fingerprint
+from models.fingerprint import encoder_fingerprint
 from storage.artifacts import ArtifactStore, LocalStoreConfig
 from storage.artifacts.manifest import StoredBundle, put_bundle
 from storage.engine import Database

@@ -73,7 +73,7 @@ def golden_heads() -> dict[str, LinearHead]:
 def outputs_of(head: LinearHead) -> dict[str, list[object]]:
     """Everything the head says about the golden rows."""
     logits = golden_features() @ head.weight.T + head.bias
-    prediction = head.finish(logits)
+    prediction = head.finish((logits,))
     if prediction.probabilities is not None and prediction.label_index is not None:
         return {
             "probabilities": prediction.probabilities.tolist(),
@@ -81,7 +81,7 @@ def outputs_of(head: LinearHead) -> dict[str, list[object]]:
         }
     found: dict[str, list[object]] = {"value": [] if prediction.value is None else prediction.value.tolist()}
     for coverage in COVERAGES:
-        interval = head.finish(logits, coverage).interval
+        interval = head.finish((logits,), coverage).interval
         found[f"interval {coverage}"] = [] if interval is None else interval.tolist()
     return found
 
