@@ -10,24 +10,32 @@ from pydantic import Discriminator
 from models.errors import BundleError
 from models.heads.auto import AutoHeadConfig
 from models.heads.files import HeadFiles, unpack
+from models.heads.gbdt import GbdtHeadConfig
+from models.heads.gbdt_head import GbdtHead
 from models.heads.linear import LinearHeadConfig
 from models.heads.linear_head import LinearHead
 from models.heads.prediction import FittedHead, HeadPrediction
 from models.heads.zero_shot import ZeroShotHeadConfig
 from models.heads.zero_shot_head import ZeroShotHead
 
-HeadConfig = Annotated[LinearHeadConfig | AutoHeadConfig | ZeroShotHeadConfig, Discriminator("kind")]
+HeadConfig = Annotated[
+    LinearHeadConfig | AutoHeadConfig | GbdtHeadConfig | ZeroShotHeadConfig, Discriminator("kind")
+]
 """What a client asks for; validated by its `kind`."""
 
-HEADS: tuple[type[LinearHeadConfig] | type[AutoHeadConfig] | type[ZeroShotHeadConfig], ...] = (
+HEADS: tuple[
+    type[LinearHeadConfig] | type[AutoHeadConfig] | type[GbdtHeadConfig] | type[ZeroShotHeadConfig], ...
+] = (
     LinearHeadConfig,
     AutoHeadConfig,
+    GbdtHeadConfig,
     ZeroShotHeadConfig,
 )
 
 DEFAULT_HEAD = AutoHeadConfig()
 
 READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {
+    "gbdt": GbdtHead.from_parts,
     "linear": LinearHead.from_parts,
     "zero_shot": ZeroShotHead.from_parts,
 }

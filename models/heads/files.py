@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -41,6 +41,8 @@ class HeadFiles:
 
     header: dict[str, Any]
     tensors: dict[str, torch.Tensor]
+    others: Mapping[str, bytes] = field(default_factory=dict)
+    """Files besides the two that every head has."""
 
     @property
     def kind(self) -> str:
@@ -87,6 +89,33 @@ class HeadFiles:
             raise BundleError(f"the head's {name} is not an object but {type(value).__name__}; fit it again")
         return value
 
+    def number(self, name: str) -> float:
+        value = self.header.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BundleError(f"the head's {name} is not a number but {type(value).__name__}; fit it again")
+        return float(value)
+
+    def integer(self, name: str) -> int:
+        value = self.header.get(name)
+        if type(value) is not int or value < 0:
+            raise BundleError(f"the head's {name} is not a count but {type(value).__name__}; fit it again")
+        return value
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        values = self.header.get(name)
+        if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+            raise BundleError(f"the head's {name} is not a list of numbers; fit it again")
+        return tuple(float(value) for value in values)
+
+    def file(self, name: str, max_bytes: int) -> bytes:
+        """The content of another file of the bundle."""
+        content = self.others.get(name)
+        if content is None:
+            raise BundleError(f"the head bundle lacks {name}; fit it again")
+        if len(content) > max_bytes:
+            raise BundleError(f"{name} has {len(content)} bytes, more than {max_bytes}")
+        return content
+
     def tensor(self, name: str, dtype: torch.dtype, num_dimensions: int) -> torch.Tensor:
         tensor = self.tensors.get(name)
         if tensor is None or tensor.dtype != dtype or tensor.dim() != num_dimensions:
@@ -100,7 +129,7 @@ class HeadFiles:
 
 
 def unpack(files: Mapping[str, bytes]) -> HeadFiles:
-    """Parse and check the files of a head; other names in `files` are ignored.
+    """Parse and check the files of a head; what else there is, the head's kind may read.
 
     Raises:
         BundleError: a file is missing, damaged or of a format version that cannot be read.
@@ -128,7 +157,8 @@ def unpack(files: Mapping[str, bytes]) -> HeadFiles:
         tensors = load(files[TENSORS_NAME])
     except Exception as error:  # safetensors raises its own Rust type, not a public class
         raise BundleError(f"{TENSORS_NAME} is damaged ({type(error).__name__})") from error
-    return HeadFiles(header, tensors)
+    others = {name: content for name, content in files.items() if name not in (HEADER_NAME, TENSORS_NAME)}
+    return HeadFiles(header, tensors, others)
 
 
 def _refuse_constant(name: str) -> float:

@@ -115,6 +115,7 @@ def _assemble(
     """The head on raw features, its finishing, and the out-of-fold outputs."""
     weight, bias = problem.scaling.fold(weight * target.spread, bias * target.spread + target.centre)
     finishing = NOT_FINISHED
+    scores: FloatArray | None = None
     outputs: FloatArray | None = None
     judged = np.empty(0, dtype=np.int64)
     report: dict[str, object] = {
@@ -138,4 +139,4 @@ def _assemble(
         bias,
         finishing,
     )
-    return HeadFit(head, outputs, judged, report)
+    return HeadFit(head, outputs, judged, report, scores=scores)

@@ -83,8 +83,8 @@ class HeadProblem:
 class HeadFit:
     """A fitted head and its out-of-fold outputs.
 
-    Shape: `out_of_fold` [m, K] probabilities or [m] values for the rows `folds.rows` [m] of the problem; None
-    where there are no folds.
+    Shape: `out_of_fold` [m, K] probabilities or [m] values for the rows `folds.rows` [m] of the problem; `scores` [m, O]
+    what they were made from, of kinds that can be averaged. None where there are no folds.
     """
 
     head: FittedHead
@@ -92,3 +92,4 @@ class HeadFit:
     judged: IndexArray
     report: dict[str, object]
     warnings: tuple[str, ...] = ()
+    scores: FloatArray | None = None

@@ -1,0 +1,21 @@
+"""The loss of scores, as heads are compared and weighted by. `n` rows, `O` outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.features.schema import Task
+from models.heads.calibration import log_loss_of
+from models.heads.prediction import FloatArray
+
+
+def row_losses(task: Task, scores: FloatArray, labels: FloatArray) -> FloatArray:
+    """Log-loss in nats, or squared error, [n], of scores [n, O] (logits or values) at labels [n]."""
+    if task is Task.REGRESSION:
+        return np.asarray(np.square(labels - scores[:, 0]))
+    return log_loss_of(scores, labels.astype(np.int64))
+
+
+def mean_loss(task: Task, scores: FloatArray, labels: FloatArray, weights: FloatArray) -> float:
+    """Weighted mean of `row_losses`."""
+    return float(np.average(row_losses(task, scores, labels), weights=weights))
