@@ -9,6 +9,7 @@ from pydantic import Discriminator
 
 from models.errors import BundleError
 from models.heads.auto import AutoHeadConfig
+from models.heads.blend_head import BlendHead
 from models.heads.files import HeadFiles, unpack
 from models.heads.gbdt import GbdtHeadConfig
 from models.heads.gbdt_head import GbdtHead
@@ -34,7 +35,13 @@ HEADS: tuple[
 
 DEFAULT_HEAD = AutoHeadConfig()
 
+
+def _read_blend(parts: HeadFiles) -> FittedHead:
+    return BlendHead.from_parts(parts, load_head)
+
+
 READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {
+    "blend": _read_blend,
     "gbdt": GbdtHead.from_parts,
     "linear": LinearHead.from_parts,
     "zero_shot": ZeroShotHead.from_parts,

@@ -1,17 +1,26 @@
-"""`auto`: ask for the best head within the budget."""
+"""`auto`: the best head within the budget, which is several kinds averaged."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from models.heads.blend_head import BlendHead
+from models.heads.blending import blend_weights, out_of_fold_blend
+from models.heads.finishing import Finishing, outputs_of
+from models.heads.gbdt import GbdtHeadConfig
 from models.heads.linear import LinearHeadConfig
+from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
+from models.heads.scoring import ScoringHead
 
 
 class AutoHeadConfig(BaseModel):
-    """The best head within the budget. Today that is the linear head: it is the only kind there is."""
+    """A linear head and boosted trees, weighted by how they do out of fold; one of them where the other has no say."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,4 +28,55 @@ class AutoHeadConfig(BaseModel):
     learns_from_labels: ClassVar[bool] = True
 
     def fit(self, problem: HeadProblem) -> HeadFit:
-        return LinearHeadConfig().fit(problem)
+        """Fit every kind there is time for, then the blend; a single kind where labels are too few to weigh them by.
+
+        Raises:
+            Interrupted: the caller asked to stop.
+        """
+        linear = LinearHeadConfig().fit(problem)
+        if problem.folds is None:
+            return linear
+        if problem.pace.seconds_left <= 0.0:
+            late = "boosted trees were left out of the blend: time is short; raise max_seconds to change that"
+            return replace(linear, warnings=(*linear.warnings, late))
+        return blend(problem, [linear, GbdtHeadConfig().fit(problem)])
+
+
+def blend(problem: HeadProblem, fits: Sequence[HeadFit]) -> HeadFit:
+    """One head of several fitted on the same folds; the fit of the only one with a say as it is."""
+    assert problem.folds is not None  # without folds there is nothing to weigh members by
+    rows = problem.folds.rows
+    labels, weights = problem.labels[rows], problem.weights[rows]
+    scores = [_calibrated(fit) for fit in fits]
+    say = blend_weights(problem.task, scores, labels, weights)
+    report_of_members = [
+        {"kind": fit.head.kind, "weight": round(float(weight), 4), **fit.report}
+        for fit, weight in zip(fits, say, strict=True)
+    ]
+    warnings = tuple(warning for fit in fits for warning in fit.warnings)
+    kept = np.flatnonzero(say).tolist()
+    if len(kept) == 1:
+        fit = fits[kept[0]]
+        return replace(fit, report=fit.report | {"tried": report_of_members}, warnings=warnings)
+    found = out_of_fold_blend(problem.task, scores, labels, weights, problem.folds)
+    finishing = Finishing.fit(problem, found)
+    head = BlendHead(tuple(_scoring(fits[number]) for number in kept), tuple(say[kept].tolist()), finishing)
+    report: dict[str, object] = {
+        **finishing.report(),
+        "num_folds": problem.folds.num_folds,
+        "num_repeats": problem.folds.num_repeats,
+        "num_judged": len(rows),
+        "members": report_of_members,
+    }
+    return HeadFit(head, outputs_of(problem.task, found), rows, report, warnings, found)
+
+
+def _calibrated(fit: HeadFit) -> FloatArray:
+    assert fit.scores is not None  # fitted with folds
+    return _scoring(fit).finishing.calibrated(fit.scores)
+
+
+def _scoring(fit: HeadFit) -> ScoringHead:
+    head = fit.head
+    assert isinstance(head, ScoringHead)  # of all kinds that are blended
+    return head

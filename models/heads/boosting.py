@@ -6,6 +6,7 @@ multiclass), `K` classes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -115,10 +116,12 @@ def fit_trees(
     seed: int,
     num_threads: int,
     check: Callable[[], None],
+    max_seconds: float = float("inf"),
 ) -> Trees:
     """Grow `num_rounds` rounds on rows [n, C], of which the first `num_categorical` columns are categories.
 
-    Deterministic for a seed, whatever the number of threads. `check` is called every few rounds.
+    Deterministic for a seed, whatever the number of threads, unless `max_seconds` run out: then there are fewer rounds,
+    at least `CHECK_EVERY`. `check` is called every few rounds.
 
     Raises:
         Interrupted: whatever `check` raises.
@@ -138,9 +141,13 @@ def fit_trees(
         values, labels, weight=weights, categorical_feature=list(range(num_categorical)), params=parameters
     )
 
+    deadline = time.monotonic() + max_seconds
+
     def call_check(state: Any) -> None:
         if state.iteration % CHECK_EVERY == 0:
             check()
+            if state.iteration and time.monotonic() > deadline:
+                raise lightgbm.callback.EarlyStopException(state.iteration, [])
 
     booster = lightgbm.train(parameters, dataset, num_rounds, callbacks=[call_check])
     return Trees(task, num_classes, present, absent_score, booster)

@@ -56,6 +56,10 @@ class Finishing:
         probabilities = probabilities_of(calibration.apply(scores))
         return cls(calibration=calibration, sets=ClassSets.fit(probabilities, classes, weights))
 
+    def calibrated(self, scores: FloatArray) -> FloatArray:
+        """Logits [B, O] after calibration; values as they are."""
+        return scores if self.calibration is None else self.calibration.apply(scores)
+
     def apply(self, task: Task, scores: FloatArray, coverage: float = 0.9) -> HeadPrediction:
         """Scores [B, O] to predictions, each row by itself.
 
@@ -69,9 +73,7 @@ class Finishing:
                 return HeadPrediction(value=value)
             low, high = self.intervals.offsets(coverage)
             return HeadPrediction(value=value, interval=np.stack([value + low, value + high], axis=1))
-        probabilities = probabilities_of(
-            scores if self.calibration is None else self.calibration.apply(scores)
-        )
+        probabilities = probabilities_of(self.calibrated(scores))
         return HeadPrediction(
             probabilities=probabilities,
             label_index=probabilities.argmax(axis=1).astype(np.int64),

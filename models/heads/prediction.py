@@ -110,13 +110,6 @@ class FittedHead(Protocol):
         """Files of the head bundle: `head.json`, `head.safetensors` and whatever its kind adds."""
 
 
-class ScoringHead(FittedHead, Protocol):
-    """A head whose answer starts from one number per output, which heads of several kinds can be averaged by."""
-
-    def scores(self, inputs: Inputs) -> FloatArray:
-        """Logits (regression: values) float64 [B, O] before calibration, row by row."""
-
-
 def check_coverage(coverage: float) -> None:
     """Raises: InputError (code `invalid_coverage`)."""
     if not 0.0 < coverage < 1.0:
