@@ -115,7 +115,8 @@ def run_missing(
             if error is not None and "package" in error:
                 systems.leave_out(request.spec.system, error["package"])
             else:
-                store.add(request, {**record, "machine": facts})
+                made = systems.facts(request.spec.system)
+                store.add(request, {**record, "system": {} if made is None else made[1], "machine": facts})
                 done, failed = done + 1, failed + (error is not None)
             if error is not None and "package" not in error:
                 bar.console.print(

@@ -114,6 +114,11 @@ def system_facts(system: System, setting: Setting) -> dict[str, Any]:
     return facts
 
 
+def code_facts(facts: dict[str, Any]) -> str:
+    """Which state of a system's code these facts are of."""
+    return digest_of([facts.get("version"), facts.get("code")])
+
+
 def key_of(spec: TrialSpec, setting: Setting, facts: dict[str, Any], table_digest: str) -> str:
     """What a figure is known by; another key is another figure."""
     return digest_of({
