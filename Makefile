@@ -3,13 +3,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
+BENCH_PACKAGES := catboost xgboost pytabkit pytorch-tabnet pytorch-widedeep rtdl_revisiting_models tab-transformer-pytorch
 ROOTSTOCK_HOME ?= $(HOME)/.rootstock
 DATA ?= ../shared/data
 PYTEST_WORKERS ?= auto
 export ROOTSTOCK_HOME DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-splits bench-estimates chaos realdata
+.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-quality bench-splits bench-estimates chaos realdata
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +57,16 @@ bench-serving: $(STAMP) ## cost of many heads and views, as ratios
 bench-few-labels: $(STAMP) ## linear head against LightGBM with few labels (DATA=dir)
 	$(BIN)/python -m benchmarks.few_labels $(ARGS)
 
+$(BENCH_STAMP): constraints.txt constraints-bench.txt pyproject.toml client/pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON); set PYTHON=… to a Python 3.11 or newer"; exit 1; }
+	@echo "installing the compared systems into $(BENCH_VENV), several minutes the first time"
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-bench.txt -e ./client -e . $(BENCH_PACKAGES)
+	@touch $@
+
+bench-quality: $(BENCH_STAMP) ## heads against other systems on real tables (DATA=dir, ARGS="--part few-labels --quick")
+	$(BENCH_VENV)/bin/python -m benchmarks.quality $(ARGS)
+
 chaos: $(STAMP) ## kill API and worker at random under five clients, then settle accounts (ARGS="--minutes 5 --database postgres")
 	$(BIN)/python -m benchmarks.chaos $(ARGS)
 
@@ -66,6 +79,6 @@ realdata: $(STAMP) ## register, pretrain, fine-tune, predict on real tables (DAT
 bench-splits: $(STAMP) ## honest splits beside naive ones, on real tables (DATA=dir)
 	$(BIN)/python -m benchmarks.splits $(ARGS)
 
-clean: ## remove .venv and caches (never $ROOTSTOCK_HOME)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info client/*.egg-info
+clean: ## remove .venv, .venv-bench and caches (never $ROOTSTOCK_HOME)
+	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info client/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
