@@ -10,6 +10,7 @@ multiclass), `K` classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from models.errors import BundleError
 from models.features.schema import Task
 from models.heads.calibration import Calibration, fit_calibration, probabilities_of
 from models.heads.files import HeadFiles
-from models.heads.intervals import ResidualTable
+from models.heads.intervals import ErrorScale, ResidualTable
 from models.heads.prediction import FloatArray, HeadPrediction, check_coverage
 from models.heads.problem import HeadProblem
 from models.heads.sets import ClassSets, ScoreTable
@@ -28,6 +29,8 @@ from models.heads.sets import ClassSets, ScoreTable
 class Finishing:
     """Calibration and sets of a classification head, intervals of a regression head; None where there were no folds.
 
+    With an `error_scale`, residuals of the intervals are in units of it.
+
     >>> finishing = Finishing(calibration=Calibration(2.0, (0.0,)))
     >>> finishing.apply(Task.BINARY, np.zeros((1, 1))).probabilities.tolist()
     [[0.5, 0.5]]
@@ -36,6 +39,7 @@ class Finishing:
     calibration: Calibration | None = None
     intervals: ResidualTable | None = None
     sets: ClassSets | None = None
+    error_scale: ErrorScale | None = None
 
     @classmethod
     def fit(cls, problem: HeadProblem, scores: FloatArray) -> Finishing:
@@ -49,7 +53,12 @@ class Finishing:
     def fit_rows(cls, task: Task, scores: FloatArray, labels: FloatArray, weights: FloatArray) -> Finishing:
         """From out-of-fold `scores` [m, O] at `labels` [m] with positive `weights` [m]."""
         if task is Task.REGRESSION:
-            return cls(intervals=ResidualTable.fit(labels - scores[:, 0], weights))
+            residuals = labels - scores[:, 0]
+            scaled = ErrorScale.fit(scores[:, 0], residuals, weights)
+            if scaled is None:
+                return cls(intervals=ResidualTable.fit(residuals, weights))
+            error_scale, sizes = scaled
+            return cls(intervals=ResidualTable.fit(residuals / sizes, weights), error_scale=error_scale)
         classes = labels.astype(np.int64)
         centre = np.average(scores, axis=0, weights=weights)
         calibration = fit_calibration(scores, classes, weights / weights.mean(), centre)
@@ -72,7 +81,9 @@ class Finishing:
             if self.intervals is None:
                 return HeadPrediction(value=value)
             low, high = self.intervals.offsets(coverage)
-            return HeadPrediction(value=value, interval=np.stack([value + low, value + high], axis=1))
+            size = np.ones(len(value)) if self.error_scale is None else self.error_scale.at(value)
+            ends = np.stack([value + low * size, value + high * size], axis=1)
+            return HeadPrediction(value=value, interval=ends)
         probabilities = probabilities_of(self.calibrated(scores))
         return HeadPrediction(
             probabilities=probabilities,
@@ -98,12 +109,21 @@ class Finishing:
             found["calibration"] = {"scale": self.calibration.scale, "shift": list(self.calibration.shift)}
         if self.intervals is not None:
             table = self.intervals
-            found["intervals"] = {"num_labels": table.num_labels, "mean": table.mean, "spread": table.spread}
+            numbers = {"num_labels": table.num_labels, "mean": table.mean, "spread": table.spread}
+            if self.error_scale is None:
+                found["intervals"] = numbers
+            else:
+                # Under another name: builds that do not know the scale then give no interval instead of a wrong one.
+                scale = self.error_scale
+                found["scaled_intervals"] = numbers | {
+                    "positions": list(scale.positions),
+                    "sizes": list(scale.sizes),
+                }
         if self.sets is not None:
             found["sets"] = {
                 "num_labels": [table.num_labels for table in self.sets.tables],
                 "num_points": [len(table.levels) for table in self.sets.tables],
-                "table_of": list(self.sets.table_of),
+                "group_of": list(self.sets.group_of),
             }
         return found
 
@@ -127,7 +147,8 @@ class Finishing:
         """Raises: BundleError when header and tensors do not fit together."""
         num_classes = len(parts.classes or ())
         num_outputs = num_classes if parts.task is Task.MULTICLASS else 1
-        return cls(_calibration(parts, num_outputs), _intervals(parts), _sets(parts, num_classes))
+        intervals, error_scale = _intervals(parts)
+        return cls(_calibration(parts, num_outputs), intervals, _sets(parts, num_classes), error_scale)
 
 
 NOT_FINISHED = Finishing()
@@ -154,21 +175,26 @@ def _calibration(parts: HeadFiles, num_outputs: int) -> Calibration | None:
     return Calibration(float(scale), tuple(float(x) for x in shift))
 
 
-def _intervals(parts: HeadFiles) -> ResidualTable | None:
-    if "intervals" not in parts.header:
-        return None
-    numbers = parts.section("intervals")
+def _intervals(parts: HeadFiles) -> tuple[ResidualTable | None, ErrorScale | None]:
+    name = next((name for name in ("intervals", "scaled_intervals") if name in parts.header), None)
+    if name is None:
+        return None, None
+    section = parts.section(name)
     levels = parts.tensor("interval_levels", torch.float64, 1)
     residuals = parts.tensor("interval_residuals", torch.float64, 1)
     if len(levels) != len(residuals) or len(levels) == 0 or bool((residuals.diff() < 0).any()):
         raise BundleError("the head's interval table is not monotone; fit it again")
-    try:
-        num_labels, mean, spread = (float(numbers[name]) for name in ("num_labels", "mean", "spread"))  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError("the head's interval table lacks its counts; fit it again") from error
+    num_labels, mean, spread = (_number(section, field) for field in ("num_labels", "mean", "spread"))
     if num_labels <= 0.0 or spread < 0.0:
         raise BundleError(f"the head's intervals stand on {num_labels} labels; fit it again")
-    return ResidualTable(tuple(levels.tolist()), tuple(residuals.tolist()), num_labels, mean, spread)
+    table = ResidualTable(tuple(levels.tolist()), tuple(residuals.tolist()), num_labels, mean, spread)
+    if name == "intervals":
+        return table, None
+    positions, sizes = _numbers(section, "positions"), _numbers(section, "sizes")
+    is_increasing = all(one < other for one, other in pairwise(positions))
+    if len(positions) != len(sizes) or len(sizes) == 0 or not is_increasing or min(sizes) <= 0.0:
+        raise BundleError("the head's error scale is damaged; fit it again")
+    return table, ErrorScale(tuple(map(float, positions)), tuple(map(float, sizes)))
 
 
 def _sets(parts: HeadFiles, num_classes: int) -> ClassSets | None:
@@ -177,13 +203,13 @@ def _sets(parts: HeadFiles, num_classes: int) -> ClassSets | None:
     numbers = parts.section("sets")
     levels = parts.tensor("set_levels", torch.float64, 1)
     scores = parts.tensor("set_scores", torch.float64, 1)
-    counts, points, table_of = (_numbers(numbers, name) for name in ("num_labels", "num_points", "table_of"))
+    counts, points, group_of = (_numbers(numbers, name) for name in ("num_labels", "num_points", "group_of"))
     lengths = [int(count) for count in points]
     is_whole = lengths == list(points) and min(lengths, default=-1) >= 1
-    places = [int(place) for place in table_of]
+    places = [int(place) for place in group_of]
     if not is_whole or len(counts) != len(lengths) or not sum(lengths) == len(levels) == len(scores):
         raise BundleError("the head's tables of sets are damaged; fit it again")
-    if len(places) != num_classes or places != list(table_of) or not set(places) <= set(range(len(lengths))):
+    if len(places) != num_classes or places != list(group_of) or not set(places) <= set(range(len(lengths))):
         raise BundleError(
             f"the head's sets are of {len(places)} classes, the head of {num_classes}; fit it again"
         )
@@ -197,8 +223,15 @@ def _sets(parts: HeadFiles, num_classes: int) -> ClassSets | None:
     return ClassSets(tuple(tables), tuple(places))
 
 
+def _number(section: dict[str, object], name: str) -> float:
+    found = section.get(name)
+    if not isinstance(found, float | int) or isinstance(found, bool):
+        raise BundleError(f"the head's {name} is not a number; fit it again")
+    return float(found)
+
+
 def _numbers(section: dict[str, object], name: str) -> list[float]:
     found = section.get(name)
     if not isinstance(found, list) or not all(type(number) in (int, float) for number in found):
-        raise BundleError(f"the head's {name} of sets is not a list of numbers; fit it again")
+        raise BundleError(f"the head's {name} is not a list of numbers; fit it again")
     return found

@@ -20,6 +20,7 @@ from tests.models.small_problems import FINGERPRINT, VIEW, inputs_of, small_prob
 ADAPTER: TypeAdapter[HeadConfig] = TypeAdapter(HeadConfig)
 CONFIGS = [pytest.param(config, id=config.model_fields["kind"].default) for config in HEADS]
 TASKS = list(Task)
+FIELDS = ("probabilities", "label_index", "value", "interval", "in_set")
 MakeConfig = Callable[[], HeadConfig]
 
 
@@ -114,7 +115,7 @@ def test__head__files_round_trip__same_words_and_bits(
     assert loaded.kind == head.kind
     one = head.finish(inputs_of(head, problem.features), 0.8)
     other = loaded.finish(inputs_of(loaded, problem.features), 0.8)
-    for name in ("probabilities", "label_index", "value", "interval"):
+    for name in FIELDS:
         left, right = getattr(one, name), getattr(other, name)
         assert (left is None) == (right is None)
         assert left is None or np.array_equal(left, right)
@@ -130,7 +131,7 @@ def test__head__one_row_or_none__as_in_the_batch(config: MakeConfig, task: Task)
         head.finish(tuple(part[rows] for part in inputs)) for rows in (slice(None), slice(7, 8), slice(0))
     )
     assert (whole.num_rows, alone.num_rows, none.num_rows) == (len(problem.features), 1, 0)
-    for name in ("probabilities", "label_index", "value", "interval"):
+    for name in FIELDS:
         of_all = getattr(whole, name)
         assert of_all is None or np.array_equal(of_all[7:8], getattr(alone, name))
 

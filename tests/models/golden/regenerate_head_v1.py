@@ -15,8 +15,9 @@ import torch
 from models.features.schema import Task
 from models.heads.calibration import Calibration
 from models.heads.finishing import Finishing
-from models.heads.intervals import ResidualTable
+from models.heads.intervals import ErrorScale, ResidualTable
 from models.heads.linear_head import LinearHead
+from models.heads.sets import ClassSets, ScoreTable
 
 FOLDER = Path(__file__).parent / "head_v1"
 EXPECTED_FILE = "expected.json"
@@ -50,6 +51,42 @@ def golden_heads() -> dict[str, LinearHead]:
             torch.tensor([0.0, 0.5, -0.5]),
             Finishing(Calibration(1.3, (0.0, -0.2, 0.2))),
         ),
+        "sets": LinearHead(
+            Task.MULTICLASS,
+            ("a", "b", "c"),
+            (),
+            FINGERPRINT,
+            torch.tensor([[0.5, -1.0, 2.0], [0.0, 0.25, 0.0], [-0.5, 0.75, -2.0]]),
+            torch.tensor([0.0, 0.5, -0.5]),
+            Finishing(
+                Calibration(1.3, (0.0, -0.2, 0.2)),
+                sets=ClassSets(
+                    (
+                        ScoreTable((0.25, 0.5, 0.75), (0.9, 0.6, 0.125), 3.0),
+                        ScoreTable((0.3, 0.6, 0.92), (0.5, 0.25, 0.0625), 12.0),
+                    ),
+                    (1, 0, 0),
+                ),
+            ),
+        ),
+        "scaled_regression": LinearHead(
+            Task.REGRESSION,
+            None,
+            (),
+            FINGERPRINT,
+            torch.tensor([[2.0, 0.5, -1.0]]),
+            torch.tensor([1_000.0]),
+            Finishing(
+                intervals=ResidualTable(
+                    levels=(0.05, 0.25, 0.5, 0.75, 0.95),
+                    residuals=(-2.0, -0.5, 0.125, 1.0, 3.0),
+                    num_labels=19.0,
+                    mean=0.25,
+                    spread=1.5,
+                ),
+                error_scale=ErrorScale((900.0, 1_000.0, 1_200.0), (5.0, 8.0, 40.0)),
+            ),
+        ),
         "regression": LinearHead(
             Task.REGRESSION,
             None,
@@ -75,10 +112,15 @@ def outputs_of(head: LinearHead) -> dict[str, list[object]]:
     logits = golden_features() @ head.weight.T + head.bias
     prediction = head.finish((logits,))
     if prediction.probabilities is not None and prediction.label_index is not None:
-        return {
+        said: dict[str, list[object]] = {
             "probabilities": prediction.probabilities.tolist(),
             "label_index": prediction.label_index.tolist(),
         }
+        if prediction.in_set is not None:
+            for coverage in COVERAGES:
+                in_set = head.finish((logits,), coverage).in_set
+                said[f"set {coverage}"] = [] if in_set is None else in_set.tolist()
+        return said
     found: dict[str, list[object]] = {"value": [] if prediction.value is None else prediction.value.tolist()}
     for coverage in COVERAGES:
         interval = head.finish((logits,), coverage).interval

@@ -65,6 +65,12 @@ def _with_tensor(files: dict[str, bytes], name: str, tensor: torch.Tensor) -> di
     return {**files, TENSORS_NAME: save({**load(files[TENSORS_NAME]), name: tensor})}
 
 
+def _section(files: dict[str, bytes], name: str) -> dict[str, object]:
+    section = json.loads(files[HEADER_NAME])[name]
+    assert isinstance(section, dict)
+    return section
+
+
 Damage = Callable[[dict[str, bytes]], dict[str, bytes]]
 DAMAGES: dict[str, tuple[str, Damage]] = {
     "no header": ("binary", lambda files: {TENSORS_NAME: files[TENSORS_NAME]}),
@@ -104,6 +110,49 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
         "regression",
         lambda files: _with_tensor(
             files, "interval_residuals", torch.tensor([3.0, 2, 1, 0, -1], dtype=torch.float64)
+        ),
+    ),
+    "sets without tables": ("sets", lambda files: _with_header(files, sets={})),
+    "sets of no class": (
+        "sets",
+        lambda files: _with_header(files, sets=_section(files, "sets") | {"group_of": []}),
+    ),
+    "sets of an unknown group": (
+        "sets",
+        lambda files: _with_header(files, sets=_section(files, "sets") | {"group_of": [0, 1, 2]}),
+    ),
+    "sets of negative length": (
+        "sets",
+        lambda files: _with_header(files, sets=_section(files, "sets") | {"num_points": [7, -1]}),
+    ),
+    "sets of half a point": (
+        "sets",
+        lambda files: _with_header(files, sets=_section(files, "sets") | {"num_points": [2.5, 3.5]}),
+    ),
+    "sets in words": (
+        "sets",
+        lambda files: _with_header(files, sets=_section(files, "sets") | {"num_labels": ["3", "12"]}),
+    ),
+    "unordered set scores": (
+        "sets",
+        lambda files: _with_tensor(files, "set_scores", torch.linspace(0, 1, 6, dtype=torch.float64)),
+    ),
+    "scale without sizes": (
+        "scaled_regression",
+        lambda files: _with_header(
+            files, scaled_intervals=_section(files, "scaled_intervals") | {"sizes": []}
+        ),
+    ),
+    "scale of nothing": (
+        "scaled_regression",
+        lambda files: _with_header(
+            files, scaled_intervals=_section(files, "scaled_intervals") | {"sizes": [1, 0, 1]}
+        ),
+    ),
+    "unordered scale": (
+        "scaled_regression",
+        lambda files: _with_header(
+            files, scaled_intervals=_section(files, "scaled_intervals") | {"positions": [1, 3, 2]}
         ),
     ),
     "weight not finite": (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.heads.intervals import MAX_POINTS, ResidualTable
+from models.heads.intervals import LABELS_PER_BIN, MAX_BINS, MAX_POINTS, ErrorScale, ResidualTable
 from models.heads.prediction import FloatArray
 
 RESIDUALS = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=60)
@@ -104,3 +104,64 @@ def test__intervals__weights_scaled__same_interval() -> None:
     np.testing.assert_allclose(one.offsets(0.9), two.offsets(0.9))
     assert one.num_labels == pytest.approx(two.num_labels)
     assert one.num_labels < 50
+
+
+def _growing(rng: np.random.Generator, num_rows: int) -> tuple[FloatArray, FloatArray]:
+    """Values [n], and residuals [n] that grow with them."""
+    values = rng.lognormal(size=num_rows)
+    return values, values * rng.normal(size=num_rows)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9])
+def test__error_scale__errors_that_grow__cover_alike_everywhere_and_are_narrower(coverage: float) -> None:
+    rng = np.random.default_rng(11)
+    hits, plain_hits = [], []
+    for _ in range(100):
+        values, residuals = _growing(rng, 300)
+        fitted = ErrorScale.fit(values, residuals, np.ones(300))
+        assert fitted is not None
+        scale, without = fitted
+        low, high = _table(residuals / without).offsets(coverage)
+        plain_low, plain_high = _table(residuals).offsets(coverage)
+        values, residuals = _growing(rng, 100)
+        size = scale.at(values)
+        hits.append((low * size <= residuals) & (residuals <= high * size))
+        plain_hits.append(((plain_low <= residuals) & (residuals <= plain_high))[values > 2.0])
+    assert abs(float(np.mean(hits)) - coverage) < 0.02
+    assert float(np.mean(np.concatenate(plain_hits))) < coverage - 0.1
+
+
+@given(st.integers(2, 900), st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test__error_scale__any_residuals__positive_finite_and_row_by_row(
+    num_rows: int, seed: int, is_discrete: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    values, residuals = _growing(rng, num_rows)
+    if is_discrete:
+        values, residuals = np.round(values), np.round(residuals)
+    fitted = ErrorScale.fit(values, residuals, rng.uniform(0.01, 3.0, num_rows))
+    if fitted is None:
+        return
+    scale, without = fitted
+    assert 2 <= len(scale.sizes) <= min(MAX_BINS, num_rows // LABELS_PER_BIN)
+    assert bool((without > 0.0).all())
+    assert bool(np.isfinite(without).all())
+    asked = np.concatenate([values, [-1e300, 0.0, 1e300]])
+    sizes = scale.at(asked)
+    assert bool((sizes > 0.0).all())
+    assert [float(scale.at(asked[i : i + 1])[0]) for i in range(0, len(asked), 50)] == sizes[::50].tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "residuals"),
+    [
+        (np.arange(2.0 * LABELS_PER_BIN - 1), np.ones(2 * LABELS_PER_BIN - 1)),
+        (np.ones(500), np.arange(500.0)),
+        (np.arange(500.0), np.zeros(500)),
+    ],
+)
+def test__error_scale__too_few_labels_or_nothing_varies__there_is_none(
+    values: FloatArray, residuals: FloatArray
+) -> None:
+    assert ErrorScale.fit(values, residuals, np.ones(len(values))) is None
