@@ -23,7 +23,9 @@ from models.training.view_features import ViewSample, compute_features
 
 MAX_SCORED_ROWS = 20_000
 MIN_SCORED_ROWS = 2_000
-SCORE_SHARE = 0.1  # of a view's time
+SCORE_SHARE = 0.1  # of a view's time, at most
+ELAPSED_SHARE = 0.2  # of what its heads took so far: a head that is fitted in a second is served in a second
+MIN_SECONDS = 0.3
 _CHUNK_ROWS = 4_096
 
 
@@ -32,11 +34,13 @@ def with_scores(
     frame: pl.DataFrame,
     sample: ViewSample,
     results: Sequence[HeadResult],
+    elapsed: float,
     seconds: float,
     advance: Callable[[int], None],
 ) -> list[HeadResult]:
     """The results with `score_quantiles` in the report of binary ones: positive probabilities of a fixed sample of rows,
-    whose features are computed once for all heads of the view. `seconds`: what is left for the view.
+    whose features are computed once for all heads of the view. `elapsed` and `seconds`: what the view took, and what is
+    left for it.
 
     Raises:
         Interrupted: whatever `advance` raises.
@@ -44,7 +48,8 @@ def with_scores(
     binary = [result for result in results if result.head.task is Task.BINARY]
     if not binary or len(frame) == 0:
         return list(results)
-    affordable = int(SCORE_SHARE * max(seconds, 0.0) / max(sample.seconds_per_row, 1e-9))
+    allowed = min(SCORE_SHARE * max(seconds, 0.0), max(MIN_SECONDS, ELAPSED_SHARE * elapsed))
+    affordable = int(allowed / max(sample.seconds_per_row, 1e-9))
     count = min(len(frame), MAX_SCORED_ROWS, max(MIN_SCORED_ROWS, affordable))
     rows = np.sort(np.random.default_rng([0, 4]).choice(len(frame), count, replace=False))
     scores: dict[str, list[np.ndarray]] = {result.name: [] for result in binary}

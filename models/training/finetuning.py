@@ -166,6 +166,7 @@ class _Session:
         found: list[HeadResult | HeadFailure | None],
     ) -> None:
         """Fit all targets of one view; features are computed once for the union of their rows, if that fits."""
+        started = time.monotonic()
         sample = ViewSample.of(self.bundle, view)
         plans = []
         for position, target, checked in todo:
@@ -180,13 +181,14 @@ class _Session:
             features = shared if shared is not None else self._features(sample, np.sort(plan.rows))
             found[position] = self._fit_target(target, plan, sample, features)
             self.num_left -= 1
-        self._decide(sample, todo, found)
+        self._decide(sample, todo, found, time.monotonic() - started)
 
     def _decide(
         self,
         sample: ViewSample,
         todo: list[tuple[int, TargetData, CheckedLabels]],
         found: list[HeadResult | HeadFailure | None],
+        elapsed: float,
     ) -> None:
         """Add to the results of a view how their scores are spread, and what their decision rules come to."""
         fitted = {
@@ -197,6 +199,7 @@ class _Session:
             self.frame,
             sample,
             list(fitted.values()),
+            elapsed,
             self.pace.seconds_left,
             lambda done: self._say("scores of unlabelled rows"),
         )
