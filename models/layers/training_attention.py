@@ -1,0 +1,268 @@
+"""Attention among few tokens, forward and backward, for training on the CPU.
+
+`B` rows, `g` rows of a group, `T` queries, `S` tokens attended to, `D` width, `K` heads, `H` = D / K width of a head.
+
+With a dozen tokens a row the products of a head are so small that what surrounds them decides: copies of heads, passes of
+a softmax over short rows, products with a transposed right side (twice as slow in MKL as with a plain one). So:
+
+- Projections are made with the tokens innermost, [D, g·T], and channels ordered by place in the head, then head. A head of
+  a row is then a strided [H, T] matrix that the batched product takes as it is.
+- Values have a row of ones more, so that the product that mixes them gives the sum of the weights too, and the one that
+  goes back subtracts the softmax's mean. What is left of the softmax are an exponential forward and a product backward.
+- Scores are held between ±`MAX_SCORE` instead of being shifted by their maximum.
+- Rows go in groups whose attention weights stay in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch.autograd import Function
+
+MAX_SCORE = 60.0
+"""Scores beyond are taken as this: exp(60) times any number of columns is a float32, as is its inverse."""
+
+GROUP_BYTES = 1 << 20
+"""Of attention weights at a time: what stays in a second-level cache."""
+
+
+class Weights(NamedTuple):
+    """Of one attention layer, as `nn.Linear` has them: [D, D] and [D], those of keys and values one below the other."""
+
+    query: torch.Tensor
+    query_bias: torch.Tensor
+    key_value: torch.Tensor
+    key_value_bias: torch.Tensor
+    output: torch.Tensor
+    output_bias: torch.Tensor
+
+
+def attend(query: torch.Tensor, context: torch.Tensor, weights: Weights, num_heads: int) -> torch.Tensor:
+    """Multi-head attention, projections included; differentiable once.
+
+    Shape: query float32 [B, T, D], context float32 [B, S, D] -> float32 [B, T, D].
+    """
+    other = None if context is query else context
+    mixed: torch.Tensor = _Attend.apply(query, other, num_heads, *weights)  # type: ignore[no-untyped-call]
+    return mixed
+
+
+class _Attend(Function):
+    """`context` None: the queries themselves."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: torch.Tensor, context: torch.Tensor | None, num_heads: int, *tensors: torch.Tensor
+    ) -> torch.Tensor:
+        core = _Core(Weights(*tensors), num_heads)
+        num_rows, num_queries, _ = query.shape
+        num_tokens = num_queries if context is None else context.shape[1]
+        group = _group_rows(num_rows, 4 * num_heads * num_queries * num_tokens)
+        output = torch.empty(query.shape)
+        ctx.kept = []
+        for start in range(0, num_rows, group):
+            rows = slice(start, start + group)
+            other = None if context is None else context[rows]
+            kept = core.forward(query[rows], other, output[rows])
+            ctx.kept.append(kept if group >= num_rows else kept._replace(weights=None))
+        ctx.core, ctx.group = core, group
+        ctx.save_for_backward(query, context)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        query, context = ctx.saved_tensors
+        core: _Core = ctx.core
+        found = core.no_gradients()
+        dquery = torch.empty(query.shape)
+        dcontext = None if context is None else torch.empty(context.shape)
+        for number, kept in enumerate(ctx.kept):
+            rows = slice(number * ctx.group, (number + 1) * ctx.group)
+            dother = None if dcontext is None else dcontext[rows]
+            other = None if context is None else context[rows]
+            core.backward(gradient[rows], query[rows], other, kept, dquery[rows], dother, found)
+        ctx.kept = []
+        return dquery, dcontext, None, *core.as_given(found)
+
+
+def _group_rows(num_rows: int, row_bytes: int) -> int:
+    """Rows of a group: about as many in each."""
+    num_groups = max(1, min(num_rows, round(num_rows * row_bytes / GROUP_BYTES)))
+    return -(-num_rows // num_groups) if num_rows else 1
+
+
+class _Kept(NamedTuple):
+    """What a group of rows keeps for the way back."""
+
+    queries: torch.Tensor  # [D, g·T]
+    keys_values: torch.Tensor  # [2·D + K, g·S]
+    mixed: torch.Tensor  # [D, g·T]
+    totals: torch.Tensor  # [K·g, 1, T]
+    weights: torch.Tensor | None  # [K·g, S, T]; None: computed again
+
+
+class _Gradients(NamedTuple):
+    """Of the weights, in the order of channels used here."""
+
+    projections: torch.Tensor  # [3·D, D]
+    query_bias: torch.Tensor  # [D]
+    output: torch.Tensor  # [D, D]
+    output_bias: torch.Tensor  # [D]
+
+
+class _Core:
+    """Forward and backward of a group of rows with the weights in the order of channels used here."""
+
+    def __init__(self, weights: Weights, num_heads: int) -> None:
+        d_model = weights.query.shape[0]
+        self.given = weights
+        self.num_heads, self.d_model = num_heads, d_model
+        self.d_head = d_model // num_heads
+        self.scale = self.d_head**-0.5
+        channels = torch.arange(d_model)
+        # From (head, place) to (place, head), and back.
+        self.order = channels.view(num_heads, self.d_head).t().reshape(-1)
+        self.back = channels.view(self.d_head, num_heads).t().reshape(-1)
+        stacked = torch.cat([weights.query, weights.key_value]).view(3, d_model, d_model)
+        self.projections = stacked.index_select(1, self.order).view(3 * d_model, d_model)
+        self.query_bias = weights.query_bias.index_select(0, self.order).unsqueeze(1)
+        self.output = weights.output.index_select(1, self.order)
+        # A bias of keys adds the same to all scores of a query: nothing. One of values passes through unchanged.
+        self.value_bias = weights.key_value_bias[d_model:]
+        self.output_bias = torch.addmv(weights.output_bias, weights.output, self.value_bias)
+
+    def no_gradients(self) -> _Gradients:
+        """Zeros."""
+        d_model = self.d_model
+        return _Gradients(
+            torch.zeros(3 * d_model, d_model),
+            torch.zeros(d_model),
+            torch.zeros(d_model, d_model),
+            torch.zeros(d_model),
+        )
+
+    def as_given(self, found: _Gradients) -> tuple[torch.Tensor, ...]:
+        """Gradients of the weights as `Weights` has them."""
+        d_model = self.d_model
+        projections = found.projections.view(3, d_model, d_model).index_select(1, self.back)
+        projections = projections.view(3 * d_model, d_model)
+        key_value_bias = torch.zeros(2 * d_model)
+        torch.mv(self.given.output.t(), found.output_bias, out=key_value_bias[d_model:])
+        return (
+            projections[:d_model],
+            found.query_bias.index_select(0, self.back),
+            projections[d_model:],
+            key_value_bias,
+            found.output.index_select(1, self.back).addr_(found.output_bias, self.value_bias),
+            found.output_bias,
+        )
+
+    def forward(self, query: torch.Tensor, context: torch.Tensor | None, output: torch.Tensor) -> _Kept:
+        """Fill `output`; shapes as in `attend`."""
+        d_model, num_queries = self.d_model, query.shape[1]
+        flat = query.reshape(-1, d_model)
+        if context is None:
+            num_tokens = num_queries
+            projected = torch.empty(3 * d_model + self.num_heads, len(flat))
+            queries, keys_values = projected[:d_model], projected[d_model:]
+            torch.mm(self.projections, flat.t(), out=projected[: 3 * d_model])
+        else:
+            num_tokens = context.shape[1]
+            queries = torch.mm(self.projections[:d_model], flat.t())
+            keys_values = torch.empty(2 * d_model + self.num_heads, context.shape[0] * num_tokens)
+            flat_context = context.reshape(-1, d_model)
+            torch.mm(self.projections[d_model:], flat_context.t(), out=keys_values[: 2 * d_model])
+        queries += self.query_bias
+        keys_values[2 * d_model :] = 1.0
+        weights = self._weights(queries, keys_values, num_queries, num_tokens)
+        sums = torch.bmm(self._heads(keys_values[d_model:], num_tokens), weights)
+        totals = sums[:, self.d_head :]
+        mixed = torch.empty_like(queries)
+        torch.div(sums[:, : self.d_head], totals, out=self._heads(mixed, num_queries))
+        torch.addmm(self.output_bias, mixed.t(), self.output.t(), out=output.view(-1, d_model))
+        return _Kept(queries, keys_values, mixed, totals, weights)
+
+    def _heads(self, channels: torch.Tensor, num_tokens: int) -> torch.Tensor:
+        """[h·K, g·T] as a batch of matrices [K·g, h, T], without a copy."""
+        num_places = channels.shape[0] // self.num_heads
+        return channels.view(num_places, -1, num_tokens).transpose(0, 1)
+
+    def _weights(
+        self, queries: torch.Tensor, keys_values: torch.Tensor, num_queries: int, num_tokens: int
+    ) -> torch.Tensor:
+        """Exponentials of scores, [K·g, S, T]."""
+        keys = self._heads(keys_values[: self.d_model], num_tokens).transpose(1, 2)
+        scores = self._scaled_product(keys, self._heads(queries, num_queries))
+        return scores.clamp_(-MAX_SCORE, MAX_SCORE).exp_()
+
+    def _scaled_product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return torch.baddbmm(torch.empty(1, 1, 1), left, right, beta=0, alpha=self.scale)
+
+    def backward(
+        self,
+        gradient: torch.Tensor,
+        query: torch.Tensor,
+        context: torch.Tensor | None,
+        kept: _Kept,
+        dquery: torch.Tensor,
+        dcontext: torch.Tensor | None,
+        found: _Gradients,
+    ) -> None:
+        """Fill `dquery` and `dcontext`, add to `found`."""
+        d_model = self.d_model
+        flat = gradient.reshape(-1, d_model)
+        found.output.addmm_(flat.t(), kept.mixed.t())
+        found.output_bias.add_(flat.sum(dim=0))
+        num_keys = kept.keys_values.shape[1]
+        if context is None:
+            projected = torch.empty(3 * d_model, num_keys)
+            queries, keys_values = projected[:d_model], projected[d_model:]
+        else:
+            queries, keys_values = torch.empty_like(kept.queries), torch.empty(2 * d_model, num_keys)
+        num_tokens = query.shape[1] if context is None else context.shape[1]
+        self._mix_backward(self._dmixed(flat, kept), kept, query.shape[1], num_tokens, queries, keys_values)
+        found.query_bias.add_(queries.sum(dim=1))
+        if context is None or dcontext is None:
+            torch.mm(projected.t(), self.projections, out=dquery.view(-1, d_model))
+            found.projections.addmm_(projected, query.reshape(-1, d_model))
+            return
+        torch.mm(queries.t(), self.projections[:d_model], out=dquery.view(-1, d_model))
+        torch.mm(keys_values.t(), self.projections[d_model:], out=dcontext.view(-1, d_model))
+        found.projections[:d_model].addmm_(queries, query.reshape(-1, d_model))
+        found.projections[d_model:].addmm_(keys_values, context.reshape(-1, d_model))
+
+    def _dmixed(self, gradient: torch.Tensor, kept: _Kept) -> torch.Tensor:
+        """[D + K, g·T]: gradients of the mixture and what the softmax takes off, by the sum of weights."""
+        dmixed = torch.empty(self.d_model + self.num_heads, len(gradient))
+        torch.mm(self.output.t(), gradient.t(), out=dmixed[: self.d_model])
+        by_place = dmixed.view(self.d_head + 1, -1)
+        product = by_place[:-1] * kept.mixed.view(self.d_head, -1)
+        torch.sum(product, dim=0, out=by_place[-1]).neg_()
+        return by_place.div_(kept.totals.reshape(1, -1)).view(dmixed.shape)
+
+    def _mix_backward(
+        self,
+        dmixed: torch.Tensor,
+        kept: _Kept,
+        num_queries: int,
+        num_tokens: int,
+        dqueries: torch.Tensor,
+        dkeys_values: torch.Tensor,
+    ) -> None:
+        """Fill gradients of queries [D, g·T] and of keys and values [2·D, g·S]."""
+        d_model = self.d_model
+        weights = kept.weights
+        if weights is None:
+            weights = self._weights(kept.queries, kept.keys_values, num_queries, num_tokens)
+        dheads = self._heads(dmixed, num_queries)
+        queries = self._heads(kept.queries, num_queries)
+        keys = self._heads(kept.keys_values[:d_model], num_tokens)
+        values = self._heads(kept.keys_values[d_model:], num_tokens)
+        dscores = torch.bmm(values.transpose(1, 2), dheads).mul_(weights)
+        self._heads(dqueries, num_queries).copy_(self._scaled_product(keys, dscores))
+        # Right sides as plain matrices: see above.
+        dkeys = self._scaled_product(dscores, queries.transpose(1, 2).contiguous())
+        dvalues = torch.bmm(weights, dheads[:, :-1].transpose(1, 2).contiguous())
+        self._heads(dkeys_values[:d_model], num_tokens).copy_(dkeys.transpose(1, 2))
+        self._heads(dkeys_values[d_model:], num_tokens).copy_(dvalues.transpose(1, 2))
