@@ -42,7 +42,12 @@ def predict(
         Path | None, typer.Option(help="Write to a .csv, .parquet or .json file.", dir_okay=False)
     ] = None,
     coverage: Annotated[
-        float | None, typer.Option(min=0.01, max=0.99, help="Of the intervals of numbers; default 0.9.")
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="Of the intervals of numbers (default 0.9), and of sets of classes, shown if given.",
+        ),
     ] = None,
     all_classes: Annotated[
         bool, typer.Option("--all-classes", help="A probability for every class.")

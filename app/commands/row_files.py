@@ -82,6 +82,15 @@ def typed(values: pl.Series) -> pl.Series:
     return values
 
 
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists as JSON text: a CSV file has no lists."""
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    return frame.with_columns(
+        pl.Series(name, [json.dumps(value, ensure_ascii=False) for value in frame[name].to_list()], pl.String)
+        for name in lists
+    )
+
+
 def write_frame(frame: pl.DataFrame, file: Path) -> None:
     """By suffix: `.csv` (guarded), `.parquet`, `.json` (a list of objects); written whole or not at all."""
     fresh = file.with_name(f".{file.name}.partial")
@@ -91,7 +100,7 @@ def write_frame(frame: pl.DataFrame, file: Path) -> None:
         elif file.suffix.lower() == ".json":
             fresh.write_text(json.dumps(frame.to_dicts(), ensure_ascii=False, indent=1, allow_nan=False))
         else:
-            guarded(frame).write_csv(fresh)
+            guarded(_flat(frame)).write_csv(fresh)
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)

@@ -139,7 +139,13 @@ class PredictRequest(BaseModel):
         Field(description="Rows of the table's current snapshot by key; duplicates are allowed."),
     ] = None
     coverage: Annotated[
-        float, Field(gt=0.0, lt=1.0, description="Coverage of the intervals of regression targets.")
+        float,
+        Field(
+            gt=0.0,
+            lt=1.0,
+            description="Coverage of the intervals of regression targets. Where it is sent, answers of class targets "
+            "have the set of classes that holds the true one with this probability.",
+        ),
     ] = 0.9
     extra: Annotated[
         Literal["refuse", "ignore"], Field(description="What to do with columns the table does not have.")
@@ -152,13 +158,22 @@ class PredictRequest(BaseModel):
         return self
 
     @property
+    def asks_for_coverage(self) -> bool:
+        return "coverage" in self.model_fields_set
+
+    @property
     def num_rows(self) -> int:
         return len(self.rows if self.rows is not None else self.keys or ())
 
 
 class ClassPrediction(BaseModel):
     """Columnar answer of a binary or multiclass head: one entry per row, in the order of the request. `label` follows
-    from the probabilities by the target's decision rule, which `decision` repeats."""
+    from the probabilities by the target's decision rule, which `decision` repeats.
+
+    `set` is there where the request says a `coverage`: per row the classes that it may be of, in the order of `classes`,
+    never none; of the rows of every class with enough labels at least that share have it in their set. Null where the head
+    has none (fitted before there were sets, on too few labels for folds, or on none).
+    """
 
     head: int
     encoder: int
@@ -166,6 +181,7 @@ class ClassPrediction(BaseModel):
     label: list[JsonScalar]
     probabilities: list[list[float]]
     decision: dict[str, Any]
+    set: list[list[JsonScalar]] | None = None
 
 
 class ValuePrediction(BaseModel):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 
 import numpy as np
+import numpy.typing as npt
 
 from app.errors import ResourceConflict
 from app.serving.catalog_index import Resolution
 from app.serving.decisions import decision_of
 from app.serving.errors import ModelUnavailable
 from models.errors import InputError
+from models.features.schema import JsonScalar
 from models.heads import FittedHead, HeadPrediction
 from models.heads.decision import Decision
 from models.predictor import PredictionBatch
@@ -24,12 +27,14 @@ def answer_body(
     counts: Iterable[tuple[PredictionBatch, frozenset[str]]],
     *,
     is_every_target: bool = False,
+    with_sets: bool = False,
 ) -> JsonObject:
     """The body of DESIGN §6.
 
     `results` maps head ids; `counts` are, per encoder pass, its batch and the columns it was not to see.
     `keys` come back as they were sent; null for rows by value. `is_every_target`: of the targets that were not named one
-    by one, those whose decision rule does not fit their head are skipped.
+    by one, those whose decision rule does not fit their head are skipped. `with_sets`: classes that a row may be of, at the
+    coverage that the predictions were made for.
 
     Raises: ModelUnavailable (prediction_not_finite) rather than answer with NaN; ResourceConflict
         (decision_does_not_fit, no_score_quantiles).
@@ -53,7 +58,7 @@ def answer_body(
         predictions[resolved.reference] = {
             "head": resolved.head.version,
             "encoder": resolved.encoder.version,
-            **_columns(head, prediction, decision),
+            **_columns(head, prediction, decision, with_sets=with_sets),
         }
     return {
         "keys": keys,
@@ -63,15 +68,20 @@ def answer_body(
     }
 
 
-def _columns(head: FittedHead, prediction: HeadPrediction, decision: Decision) -> JsonObject:
+def _columns(
+    head: FittedHead, prediction: HeadPrediction, decision: Decision, *, with_sets: bool
+) -> JsonObject:
     if prediction.probabilities is not None and head.classes is not None:
         probabilities = _finite(prediction.probabilities)
-        return {
+        columns: JsonObject = {
             "classes": list(head.classes),
             "label": list(map(head.classes.__getitem__, decision.decide(probabilities).tolist())),
             "probabilities": probabilities,
             "decision": decision.words,
         }
+        if with_sets:
+            columns["set"] = _sets(head.classes, prediction.in_set)
+        return columns
     if prediction.value is None:
         raise ModelUnavailable(f"a {head.kind} head gave no prediction", code="prediction_missing")
     interval = prediction.interval
@@ -79,6 +89,13 @@ def _columns(head: FittedHead, prediction: HeadPrediction, decision: Decision) -
         "value": _finite(prediction.value),
         "interval": None if interval is None else _finite(interval),
     }
+
+
+def _sets(
+    classes: Sequence[JsonScalar], in_set: npt.NDArray[np.bool_] | None
+) -> list[list[JsonScalar]] | None:
+    """Classes of each row, in the order of `classes`; None where the head has no sets."""
+    return None if in_set is None else [list(compress(classes, row)) for row in in_set.tolist()]
 
 
 def _finite(numbers: np.ndarray) -> np.ndarray:

@@ -148,7 +148,14 @@ class PredictionService:
         }
         counts = [(batch, done.absent) for done, batch in zip(passes, batches, strict=True)]
         is_every = EVERY_TARGET in request.targets
-        return answer_body(resolution, request.keys, results, counts, is_every_target=is_every)
+        return answer_body(
+            resolution,
+            request.keys,
+            results,
+            counts,
+            is_every_target=is_every,
+            with_sets=request.asks_for_coverage,
+        )
 
     def _pass(self, workspace_id: str, resolved: Sequence[ResolvedHead], source: _Source) -> _Pass:
         encoder = self._models.encoder(workspace_id, resolved[0].encoder)

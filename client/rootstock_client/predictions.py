@@ -18,7 +18,7 @@ class PredictionSet:
     """Predictions of several targets for the same rows, in the order they were asked for.
 
     `predictions` is columnar: `{"churn": {"head": 3, "encoder": 1, "classes": […], "label": […],
-    "probabilities": [[…], …]}, "ltv": {"head": 1, "encoder": 1, "value": […], "interval": [[low, high], …]}}`.
+    "probabilities": [[…], …], "set": [[…], …]}, "ltv": {"head": 1, "encoder": 1, "value": […], "interval": [[low, high], …]}}`.
 
     Example:
         >>> answer = {"keys": [7], "predictions": {"ltv": {"head": 1, "encoder": 1, "value": [12.5],
@@ -62,7 +62,8 @@ class PredictionSet:
         """One row per predicted row: `key` (where there are keys), then the columns of every target.
 
         A class target `churn` gives `churn` (the label) and `churn.probability`: of the positive class (the last
-        of `classes`) for two classes, whatever was decided; of the label that was decided for more. A regression target `ltv` gives `ltv`, `ltv.low`, `ltv.high`.
+        of `classes`) for two classes, whatever was decided; of the label that was decided for more. Where a coverage was
+        asked for, `churn.set` is the list of classes that hold the true one with this probability. A regression target `ltv` gives `ltv`, `ltv.low`, `ltv.high`.
         Target names have no dots, so these never collide.
 
         Args:
@@ -90,10 +91,23 @@ def _class_columns(name: str, prediction: Mapping[str, Any], all_classes: bool) 
         decided = [places[(type(label) is bool, label)] for label in prediction["label"]]
         shown = matrix.arr.get(pl.Series(decided, dtype=pl.UInt32))
     columns = {name: _series(prediction["label"]), f"{name}.probability": shown}
+    if prediction.get("set") is not None:
+        columns[f"{name}.set"] = _set_series(prediction["set"])
     if all_classes:
         for position, value in enumerate(classes):
             columns[f"{name}.probability.{_text(value)}"] = matrix.arr.get(position)
     return columns
+
+
+def _set_series(sets: Sequence[Sequence[Any]]) -> pl.Series:
+    """Lists of the classes' own type; of text where several types are mixed."""
+    values = _series([value for one in sets for value in one])
+    lengths = [len(one) for one in sets]
+    ends = list(itertools.accumulate(lengths))
+    return pl.Series(
+        [values[end - length : end] for length, end in zip(lengths, ends, strict=True)],
+        dtype=pl.List(values.dtype),
+    )
 
 
 def _value_columns(name: str, prediction: Mapping[str, Any]) -> dict[str, pl.Series]:
@@ -127,9 +141,12 @@ def joined(parts: Sequence[PredictionSet], names_of: Mapping[str, Sequence[str]]
     first = parts[0]
     if len(parts) == 1:
         return first
-    columns = ("label", "probabilities", "value", "interval")
+    columns = ("label", "probabilities", "set", "value", "interval")
     predictions: dict[str, dict[str, Any]] = {
-        name: {field: list(value) if field in columns else value for field, value in prediction.items()}
+        name: {
+            field: list(value) if field in columns and value is not None else value
+            for field, value in prediction.items()
+        }
         for name, prediction in first.predictions.items()
     }
     missing, unseen = dict(first.missing), dict(first.unseen)
@@ -137,7 +154,7 @@ def joined(parts: Sequence[PredictionSet], names_of: Mapping[str, Sequence[str]]
     for part in parts[1:]:
         for reference, answer in part.predictions.items():
             for name, column in itertools.product(names_of[reference], columns):
-                if column in answer:
+                if answer.get(column) is not None:
                     predictions[name][column].extend(answer[column])
         for total, counts in ((missing, part.missing), (unseen, part.unseen)):
             for column, count in counts.items():

@@ -282,6 +282,8 @@ def answer_for(request: httpx.Request) -> httpx.Response:
                 "label": [True] * len(rows),
                 "probabilities": [[0.25, 0.75]] * len(rows),
             }
+            if "coverage" in asked:
+                predictions[target]["set"] = [[False, True], [True]][: len(rows)]
         else:
             values = [float(len(str(row))) for row in rows]
             interval = [[value - 1, value + 1] for value in values]
@@ -309,6 +311,34 @@ class TestPredict:
             "ltv.high": [2.0, 3.0],
         }
         assert service.bodies == [{"targets": "*", "keys": ["a", 22]}]
+
+    def test__predict__coverage__gives_sets_too(self) -> None:
+        client = PreparedService(answer_for, answer_for).client()
+        whole = client.predict("t", ["churn"], keys=["a", "b"], coverage=0.8)
+        frame = whole.frame(all_classes=True)
+        assert frame["churn.set"].to_list() == [[False, True], [True]]
+        assert frame.columns[:4] == ["key", "churn", "churn.probability", "churn.set"]
+        assert PredictionSet.from_json(whole.to_json()).frame(all_classes=True).equals(frame)
+        in_batches = PreparedService(answer_for, answer_for).client()
+        found = in_batches.predict("t", ["churn"], keys=["a", "b"], coverage=0.8, rows_per_request=1)
+        assert found.frame()["churn.set"].to_list() == [[False, True], [False, True]]
+        mixed = whole.to_json()
+        mixed["predictions"]["churn"] |= {"set": [["a", 1], []]}
+        assert PredictionSet.from_json(mixed).frame()["churn.set"].to_list() == [["a", "1"], []]
+
+    @pytest.mark.parametrize("head", [{"set": None}, {"interval": None}])
+    def test__predict__head_without_sets_or_intervals__in_batches__is_joined(
+        self, head: dict[str, Any]
+    ) -> None:
+        def answer(request: httpx.Request) -> httpx.Response:
+            body = answer_for(request).json()
+            for prediction in body["predictions"].values():
+                prediction |= head
+            return ok(body)
+
+        client = PreparedService(answer, answer).client()
+        found = client.predict("t", "*", keys=["a", "b"], rows_per_request=1)
+        assert found.frame().height == 2
 
     @pytest.mark.parametrize("asked", ["*", ["churn", "ltv"], ["churn@challenger", "ltv:1", "churn"]])
     def test__predict__in_batches__equals_one_request(self, asked: Any) -> None:

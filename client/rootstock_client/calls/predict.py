@@ -41,7 +41,8 @@ class PredictCalls(Calls):
             targets: `churn` (its champion), `churn@challenger` (an alias) or `churn:3` (a version).
             rows: a frame or mappings of column names to values; missing and null are missing values.
             keys: rows of the table's current snapshot.
-            coverage: of the intervals of regression targets, by default 0.9.
+            coverage: of the intervals of regression targets, by default 0.9. Where it is given, class targets answer
+                with sets too: the classes that hold the true one with this probability.
             extra: what to do with columns the table does not have, by default `refuse`.
 
         Raises:

@@ -77,6 +77,14 @@ def test__predict__keys_rows_and_formats__agree(run: Run, prepared: str, tmp_pat
     assert run("predict", prepared, "churn:1", "--keys", "a", "--out", "x.xlsx").code == ExitCode.USAGE
     shown = run("predict", prepared, "churn:1", "--keys", keys[0]).out
     assert "churn:1.probability(yes)" in shown
+    assert "churn:1.set" not in shown
+    asked = ("predict", prepared, "churn:1", "--keys", ",".join(keys), "--coverage", "0.8")
+    assert "churn:1.set" in run(*asked).out
+    sets = run(*asked, "--json").json["predictions"]["churn:1"]["set"]
+    assert all(set(found) <= {"no", "yes"} and found for found in sets)
+    assert run(*asked, "--out", str(tmp_path / "out.csv")).code == 0
+    written = pl.read_csv(tmp_path / "out.csv", infer_schema=False)["churn:1.set"].to_list()
+    assert [json.loads(text) for text in written] == sets
 
 
 def test__predict__with_a_decision_rule__says_which(run: Run, prepared: str) -> None:

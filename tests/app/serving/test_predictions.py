@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ from hypothesis import strategies as st
 from app.errors import ServiceError
 from app.schemas.predict import PredictRequest
 from app.schemas.principal import Principal
+from app.serving import answers
 from app.serving.catalog import Catalog
 from app.serving.errors import ReferenceNotFound, TooManyRows
 from app.serving.predictions import PredictionService
 from models.encoders.row_features import RowFeatures
 from models.errors import RowError
+from models.features.schema import Task
+from models.heads.decision import MOST_PROBABLE
+from models.heads.finishing import NOT_FINISHED
+from models.predictor import Predictor
 from tests.app.serving.test_catalog import Clock, FlakyDatabase
-from tests.app.serving.world import World, json_rows
+from tests.app.serving.world import World, json_rows, make_head
 
 
 def test__predict__every_task_by_keys__columns_as_in_the_design(
@@ -96,6 +102,39 @@ def test__predict__heads_of_two_encoders_and_three_views__one_pass_for_each(
     assert sorted(passes) == sorted(
         [("churned",), ("churned",), ("balance", "churned"), ("active", "churned")]
     )
+
+
+def test__predict__coverage_said__sets_of_classes_that_grow_with_it(
+    world: World, service: PredictionService
+) -> None:
+    keys = world.frame["_key"].head(30).to_list()
+    plain = world.answer(service, targets="*", keys=keys)["predictions"]
+    assert not any("set" in prediction for prediction in plain.values())
+    found = [
+        world.answer(service, targets="*", keys=keys, coverage=coverage)["predictions"]
+        for coverage in (0.5, 0.9)
+    ]
+    assert all("set" not in said["spend"] for said in found)
+    for target in ("churn", "level", "active"):
+        narrow, wide = (said[target]["set"] for said in found)
+        classes = found[0][target]["classes"]
+        assert found[0][target] | {"set": None} == plain[target] | {"set": None}
+        for smaller, larger, probabilities in zip(narrow, wide, plain[target]["probabilities"], strict=True):
+            assert classes[int(np.argmax(probabilities))] in smaller
+            assert set(smaller) <= set(larger)
+            assert [value for value in classes if value in larger] == larger
+            assert {type(value) for value in larger} == {type(classes[0])}
+        assert sum(map(len, narrow)) < sum(map(len, wide))
+    alone = world.answer(service, targets=["level"], keys=keys[:1], coverage=0.5)["predictions"]["level"]
+    assert alone["set"] == found[0]["level"]["set"][:1]
+
+
+def test__predict__head_without_sets_and_coverage_said__null(world: World) -> None:
+    bundle = next(iter(world.bundles.values()))
+    bare = replace(make_head(bundle, Task.BINARY, ("No", "Yes")), finishing=NOT_FINISHED)
+    (prediction,) = Predictor(bundle).predict(world.frame.head(3), [bare]).predictions
+    assert answers._columns(bare, prediction, MOST_PROBABLE, with_sets=True)["set"] is None
+    assert "set" not in answers._columns(bare, prediction, MOST_PROBABLE, with_sets=False)
 
 
 def test__predict__coverage__wider_intervals_and_the_same_values(

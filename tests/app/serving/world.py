@@ -36,11 +36,12 @@ from models.features.schema import (
     Task,
 )
 from models.features.snapshot import write_rows
+from models.fingerprint import encoder_fingerprint
 from models.heads import LinearHead
 from models.heads.calibration import Calibration
 from models.heads.finishing import Finishing
 from models.heads.intervals import ResidualTable
-from models.fingerprint import encoder_fingerprint
+from models.heads.sets import ClassSets, ScoreTable
 from storage.artifacts import ArtifactStore, LocalStoreConfig
 from storage.artifacts.manifest import StoredBundle, put_bundle
 from storage.engine import Database
@@ -116,6 +117,12 @@ def make_encoder(frame: pl.DataFrame, seed: int, schema: TableSchema = SCHEMA) -
     )
 
 
+def _sets(num_classes: int) -> ClassSets:
+    """Of evenly spread probabilities, so that sets hold some classes and not others."""
+    table = ScoreTable.fit(np.linspace(0.0, 2.0 / num_classes, 99), np.ones(99))
+    return ClassSets((table,), (0,) * num_classes)
+
+
 def make_head(
     bundle: EncoderBundle,
     task: Task,
@@ -137,7 +144,7 @@ def make_head(
         bias=torch.randn(num_outputs, generator=generator),
         finishing=Finishing(intervals=ResidualTable.fit(residuals, np.ones(99)))
         if is_regression
-        else Finishing(Calibration(1.1, (0.1,) * num_outputs)),
+        else Finishing(Calibration(1.1, (0.1,) * num_outputs), sets=_sets(max(num_outputs, 2))),
     )
 
 
