@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ class WorkerProcess:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait()
+            with suppress(OSError), process:  # waits, and closes both pipes, one of which may hold words for the dead
+                pass
 
     def _started(self, threads: int) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -54,7 +54,9 @@ def split_rows(study: Study, split: int) -> Split:
     generator = np.random.default_rng([PROTOCOL_VERSION, split // NUM_FOLDS])
     order = generator.permutation(study.groups.max() + 1)
     rows, strata = _rows_by_group(study, order)
-    place = _place_in_stratum(study.groups[rows], strata)
+    # Strata begin at random places of their own: what rounding gives to one part in one is not what it gives in all.
+    shift = generator.random(int(strata.max()) + 2)[strata + 1]
+    place = (_place_in_stratum(study.groups[rows], strata) + shift) % 1.0
     start = (split % NUM_FOLDS) / NUM_FOLDS
     is_test = (place >= start) & (place < start + 1 / NUM_FOLDS)
     # What is not judged, counted from the end of the judged fifth on, as a place between 0 and 1.

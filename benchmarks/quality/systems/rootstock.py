@@ -47,7 +47,7 @@ class HeadPredict:
 
     def with_confidence(self, frame: pl.DataFrame, coverage: float) -> Confident:
         (prediction,) = self.predictor.predict(frame, [self.head], coverage=coverage).predictions
-        in_set: npt.NDArray[np.bool_] | None = getattr(prediction, "in_set", None)
+        in_set = prediction.in_set
         if in_set is not None:
             in_set = _in_order(in_set, self._positions(), len(self.classes))
         return Confident(self.outputs_of(prediction), prediction.interval, in_set)
