@@ -16,11 +16,13 @@ from benchmarks.quality.systems.present_classes import fit_present_classes
 from benchmarks.quality.trial import FloatArray, Predict, Trial
 from models.features.schema import Task
 
+DEFAULTS: dict[str, Any] = {}  # a thousand rounds, a rate by the number of rows, depth 6
 LEARNING_RATES, DEPTHS, MAX_ROUNDS = (0.03, 0.1), (4, 6), 500
 NUM_FOLDS = 3
 MANY = 2_000
 """Labels above which one fifth of them judges, instead of folds, and there may be more rounds."""
-MANY_RATES, MANY_DEPTHS, MANY_ROUNDS, PATIENCE = (0.05, 0.1), (6, 8), 2_000, 100
+MANY_RATES, MANY_DEPTHS, MANY_ROUNDS = (0.05, 0.1), (6, 8), 2_000
+PATIENCE = 50
 
 
 class CatBoostSystem:
@@ -37,7 +39,7 @@ class CatBoostSystem:
         rows = LabelledRows.of(trial)
         table = _Table(trial, rows)
         split = rows.holdout(0.2) if rows.has_validation else None
-        return table.predictor(table.fit({}, rows.labelled, split))
+        return table.predictor(table.fit(DEFAULTS, rows.labelled, split))
 
 
 class TunedCatBoostSystem:
@@ -56,14 +58,14 @@ class TunedCatBoostSystem:
         table = _Table(trial, rows)
         if rows.num_labelled <= MANY:
             grid, num_rounds = itertools.product(LEARNING_RATES, DEPTHS), MAX_ROUNDS
-            splits, early = rows.folds(NUM_FOLDS), {}
+            splits = rows.folds(NUM_FOLDS)
         else:
             grid, num_rounds = itertools.product(MANY_RATES, MANY_DEPTHS), MANY_ROUNDS
-            splits, early = [rows.holdout(0.2)], {"early_stopping_rounds": PATIENCE}
+            splits = [rows.holdout(0.2)]
         best: tuple[float, dict[str, Any]] | None = None
         for rate, depth in grid:
             setting = {"learning_rate": rate, "depth": depth, "iterations": num_rounds}
-            curve = _mean_curve(table, setting | early, splits)
+            curve = _mean_curve(table, setting | {"early_stopping_rounds": PATIENCE}, splits)
             if best is None or curve.min() < best[0]:
                 best = (float(curve.min()), setting | {"iterations": int(curve.argmin()) + 1})
         assert best is not None
@@ -102,9 +104,8 @@ class _Table:
         def predict(frame: pl.DataFrame) -> FloatArray:
             with quiet(trial.threads):
                 rows = Pool(self._columns.mixed(frame), cat_features=self._categorical)
-                if trial.task is Task.REGRESSION:
-                    return np.asarray(estimator.predict(rows, thread_count=trial.threads))
-                return np.asarray(estimator.predict_proba(rows, thread_count=trial.threads))
+                output = estimator.predict if trial.task is Task.REGRESSION else estimator.predict_proba
+                return np.asarray(output(rows, thread_count=trial.threads), dtype=np.float64)
 
         return predict
 
@@ -116,11 +117,13 @@ class _Table:
 
 
 def _mean_curve(table: _Table, setting: dict[str, Any], splits: list[Split]) -> FloatArray:
-    """Loss after each round, the mean over splits weighted by their judged rows; as long as the shortest."""
-    curves = []
+    """Loss after each round, the mean over splits by their judged rows; a split that stopped early stays at its last."""
+    curves, num_judged = [], []
     for split in splits:
         results = table.fit(setting, split.fitted, split).get_evals_result()["validation"]
         (losses,) = results.values()
-        curves.append(np.asarray(losses) * len(split.judged))
-    length = min(map(len, curves))
-    return np.sum([curve[:length] for curve in curves], axis=0)
+        curves.append(np.asarray(losses, dtype=np.float64))
+        num_judged.append(len(split.judged))
+    length = max(map(len, curves))
+    padded = [np.pad(curve, (0, length - len(curve)), mode="edge") for curve in curves]
+    return np.asarray(np.average(padded, axis=0, weights=num_judged))

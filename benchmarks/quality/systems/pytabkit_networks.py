@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,20 @@ with warnings.catch_warnings():
     )
 
 HELD_OUT = 0.2
+BATCH_SIZE = 256  # the default of both
+TABM_MAX_STEPS, TABM_MIN_EPOCHS = 2_000, 10
 
 
 class TabMSystem:
     name = "tabm"
-    about = "pytabkit's TabM_D, one fit, stopped by AUC or squared error on a fifth of the labels"
+    about = (
+        f"pytabkit's TabM_D, one fit of up to {TABM_MAX_STEPS:,} steps (at least {TABM_MIN_EPOCHS} epochs), stopped by AUC "
+        "or squared error on a fifth of the labels"
+    )
     tasks = frozenset(Task)
 
     def fit(self, trial: Trial) -> Predict:
-        return fit_present_classes(trial, lambda trial: _fit(trial, TabM_D_Classifier, TabM_D_Regressor))
+        return fit_present_classes(trial, _fit_tabm)
 
 
 class RealMLPSystem:
@@ -49,12 +55,21 @@ class RealMLPSystem:
     tasks = frozenset(Task)
 
     def fit(self, trial: Trial) -> Predict:
-        return fit_present_classes(
-            trial, lambda trial: _fit(trial, RealMLP_TD_Classifier, RealMLP_TD_Regressor)
-        )
+        return fit_present_classes(trial, _fit_realmlp)
 
 
-def _fit(trial: Trial, classifier: Callable[..., Any], regressor: Callable[..., Any]) -> Predict:
+def _fit_tabm(trial: Trial) -> Predict:
+    steps_per_epoch = -(-len(trial.labels) // BATCH_SIZE)
+    num_epochs = max(TABM_MIN_EPOCHS, TABM_MAX_STEPS // steps_per_epoch)
+    estimator = TabM_D_Regressor if trial.task is Task.REGRESSION else TabM_D_Classifier
+    return _fit(trial, partial(estimator, n_epochs=num_epochs))
+
+
+def _fit_realmlp(trial: Trial) -> Predict:
+    return _fit(trial, RealMLP_TD_Regressor if trial.task is Task.REGRESSION else RealMLP_TD_Classifier)
+
+
+def _fit(trial: Trial, make: Callable[..., Any]) -> Predict:
     columns, rows = FittedColumns.of(trial), LabelledRows.of(trial)
     split = rows.holdout(HELD_OUT)
     labels: Any = rows.labels
@@ -70,9 +85,7 @@ def _fit(trial: Trial, classifier: Callable[..., Any], regressor: Callable[..., 
         settings["val_metric_name"] = "1-auc_ovr" if is_defined else "cross_entropy"
     is_categorical = [False] * columns.num_complete + [True] * len(columns.categorical)
     with seeded_torch(trial.threads, trial.seed), tempfile.TemporaryDirectory() as folder:
-        estimator = (regressor if trial.task is Task.REGRESSION else classifier)(
-            tmp_folder=folder, **settings
-        )
+        estimator = make(tmp_folder=folder, **settings)
         estimator.fit(
             columns.for_networks(trial.frame[rows.rows]),
             labels,
