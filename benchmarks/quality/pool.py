@@ -58,7 +58,10 @@ class WorkerProcess:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            with suppress(OSError), process:  # waits, and closes both pipes, one of which may hold words for the dead
+            with (
+                suppress(OSError),
+                process,
+            ):  # waits, and closes both pipes, one of which may hold words for the dead
                 pass
 
     def _started(self, threads: int) -> subprocess.Popen[bytes]:
