@@ -39,7 +39,10 @@ class AutoHeadConfig(BaseModel):
         if problem.pace.seconds_left <= 0.0:
             late = "boosted trees were left out of the blend: time is short; raise max_seconds to change that"
             return replace(linear, warnings=(*linear.warnings, late))
-        return blend(problem, [linear, GbdtHeadConfig().fit(problem)])
+        trees = GbdtHeadConfig().fit(problem)
+        if trees.scores is None:
+            return replace(linear, warnings=(*linear.warnings, *trees.warnings))
+        return blend(problem, [linear, trees])
 
 
 def blend(problem: HeadProblem, fits: Sequence[HeadFit]) -> HeadFit:

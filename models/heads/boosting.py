@@ -7,7 +7,7 @@ multiclass), `K` classes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,10 +103,15 @@ class Trees:
         return cls(task, num_classes, present, absent_score, booster)
 
 
+def load_library() -> None:
+    """Import LightGBM now (a second, of which the API process has no use), before the time of a fit is measured."""
+    import lightgbm  # noqa: F401
+
+
 def fit_trees(
     task: Task,
     values: Numbers,
-    num_categorical: int,
+    categorical: Sequence[int],
     labels: FloatArray,
     weights: FloatArray,
     settings: TreeSettings,
@@ -118,7 +123,7 @@ def fit_trees(
     check: Callable[[], None],
     max_seconds: float = float("inf"),
 ) -> Trees:
-    """Grow `num_rounds` rounds on rows [n, C], of which the first `num_categorical` columns are categories.
+    """Grow `num_rounds` rounds on rows [n, C]; the columns at `categorical` hold numbers of categories.
 
     Deterministic for a seed, whatever the number of threads, unless `max_seconds` run out: then there are fewer rounds,
     at least `CHECK_EVERY`. `check` is called every few rounds.
@@ -126,7 +131,7 @@ def fit_trees(
     Raises:
         Interrupted: whatever `check` raises.
     """
-    import lightgbm  # takes a second to import, of which the API process has no use
+    import lightgbm
 
     present: tuple[int, ...] = ()
     absent_score = 0.0
@@ -138,7 +143,7 @@ def fit_trees(
         absent_score = float(np.log(0.5 / (len(labels) + 0.5 * absent)))
     parameters = _parameters(task, settings, len(present), seed, num_threads)
     dataset = lightgbm.Dataset(
-        values, labels, weight=weights, categorical_feature=list(range(num_categorical)), params=parameters
+        values, labels, weight=weights, categorical_feature=list(categorical), params=parameters
     )
 
     deadline = time.monotonic() + max_seconds

@@ -27,10 +27,19 @@ class CrossFitted:
     num_repeats: int
 
 
+class TooSlow(Exception):
+    """There is not enough time left for a single repeat, which would take about `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"a repeat takes about {seconds:.0f} s")
+        self.seconds = seconds
+
+
 def cross_fit(folds: Folds, fit_and_score: FitAndScore, pace: Pace, *, max_repeats: int) -> CrossFitted:
-    """Fit once per division, at least one repeat, at most `max_repeats`, no more than the time allows.
+    """Fit once per division, at most `max_repeats` repeats, no more of them than the time allows.
 
     Raises:
+        TooSlow: there is no time for one repeat, as its first divisions show.
         Interrupted: the caller asked to stop.
     """
     total: FloatArray | None = None
@@ -46,8 +55,11 @@ def cross_fit(folds: Folds, fit_and_score: FitAndScore, pace: Pace, *, max_repea
             if total is None:
                 total = np.zeros((len(found), len(folds.rows), found.shape[2]))
             total[:, held_out] += found
+            took = (time.monotonic() - started) / (fold + 1)
+            if repeat == 0 and took * (folds.num_folds - fold - 1) > pace.seconds_left:
+                raise TooSlow(took * folds.num_folds)
         num_done += 1
-        if time.monotonic() - started > pace.seconds_left:
+        if took * folds.num_folds > pace.seconds_left:
             break
     assert total is not None  # folds have at least one repeat
     return CrossFitted(total / num_done, num_done)

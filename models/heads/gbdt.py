@@ -11,16 +11,18 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from models.heads.boosting import Trees, TreeSettings, fit_trees
-from models.heads.cross_fitting import CrossFitted, cross_fit
+from models.heads.boosting import Trees, TreeSettings, fit_trees, load_library
+from models.heads.cross_fitting import CrossFitted, TooSlow, cross_fit
 from models.heads.finishing import NOT_FINISHED, Finishing, outputs_of
-from models.heads.gbdt_head import GbdtHead
+from models.heads.gbdt_head import GbdtHead, tree_inputs
 from models.heads.losses import mean_loss
 from models.heads.prediction import FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem
 
 MAX_REPEATS = 4
 MAX_TREES = 4_000  # rounds times classes
+TIME_SHARE = 0.8  # of what is left, for one repeat of the folds and the trees of all labels
+NOT_JUDGED = "boosted trees were not cross-validated: time is short; raise max_seconds to change that"
 
 
 class GbdtHeadConfig(BaseModel):
@@ -45,20 +47,29 @@ class _Fitting:
 
     def __init__(self, problem: HeadProblem) -> None:
         self.problem = problem
-        self.values = problem.columns.values.numpy()
+        self.values = tree_inputs((problem.columns.values,))
         self.settings = tree_settings(len(problem.labels))
         self.rounds = round_choices(len(problem.labels), problem.num_outputs)
+        self.seconds_per_fit = float("inf")
         self.num_threads = torch.get_num_threads()
 
     def run(self) -> HeadFit:
+        load_library()
         problem, folds = self.problem, self.problem.folds
         num_rounds = self.rounds[len(self.rounds) // 2]
         finishing, scores = NOT_FINISHED, None
         report: dict[str, object] = {}
         judged = np.empty(0, dtype=np.int64)
+        found: CrossFitted | None = None
+        warnings: tuple[str, ...] = ()
         if folds is not None:
+            self.seconds_per_fit = TIME_SHARE * max(problem.pace.seconds_left, 0.0) / (folds.num_folds + 1)
+            try:
+                found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=MAX_REPEATS)
+            except TooSlow:
+                warnings = (NOT_JUDGED,)
+        if found is not None and folds is not None:
             judged = folds.rows
-            found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=MAX_REPEATS)
             best = self._best(found, judged)
             num_rounds, scores = self.rounds[best], found.scores[best]
             finishing = Finishing.fit(problem, scores)
@@ -74,19 +85,20 @@ class _Fitting:
             problem.classes,
             problem.view,
             problem.encoder_fingerprint,
-            self.values.shape[1],
+            problem.columns.values.shape[1],
             trees,
             finishing=finishing,
         )
         outputs = None if scores is None else outputs_of(problem.task, scores)
-        return HeadFit(head, outputs, judged, {"num_rounds": num_rounds} | report, scores=scores)
+        report = {"num_rounds": trees.num_rounds} | report
+        return HeadFit(head, outputs, judged, report, warnings, scores)
 
     def _fit(self, rows: IndexArray, num_rounds: int, division: int) -> Trees:
         problem = self.problem
         return fit_trees(
             problem.task,
             self.values[rows],
-            problem.columns.num_categorical,
+            range(problem.columns.num_categorical),
             problem.labels[rows],
             problem.weights[rows],
             self.settings,
@@ -95,6 +107,7 @@ class _Fitting:
             seed=division,
             num_threads=self.num_threads,
             check=problem.pace.check,
+            max_seconds=self.seconds_per_fit,
         )
 
     def _fit_and_score(self, fitted: IndexArray, held_out: IndexArray, division: int) -> FloatArray:

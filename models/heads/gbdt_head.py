@@ -103,7 +103,7 @@ class GbdtHead:
         trees = Trees.from_text(task, num_classes, present, parts.number("absent_score"), text)
         num_columns = parts.integer("num_columns")
         expected = num_columns + (0 if components is None else len(components.bias))
-        if trees.booster.num_feature() != expected:
+        if trees.booster.num_feature() != max(expected, 1):
             raise BundleError(
                 f"the head's trees read {trees.booster.num_feature()} numbers, the head has {expected}; fit it again"
             )
@@ -120,5 +120,11 @@ class GbdtHead:
 
 
 def tree_inputs(inputs: Inputs) -> np.ndarray:
-    """Numbers float32 [B, C + k] that trees read, of the column values [B, C] and the components [B, k] if any."""
-    return torch.cat(inputs, dim=1).detach().numpy() if len(inputs) > 1 else inputs[0].detach().numpy()
+    """Numbers float32 [B, C + k] that trees read, of the column values [B, C] and the components [B, k] if any.
+
+    A constant where there are none: LightGBM refuses a table without columns.
+    """
+    numbers = torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0]
+    if numbers.shape[1] == 0:
+        numbers = torch.zeros(len(numbers), 1)
+    return numbers.detach().numpy()
