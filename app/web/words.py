@@ -21,6 +21,7 @@ _METRICS = {
     "log_loss": "Log loss",
     "brier": "Brier score",
     "accuracy": "Accuracy",
+    "calibration_error": "Calibration error",
     "r2": "R²",
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",

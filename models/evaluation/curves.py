@@ -47,11 +47,15 @@ def calibration_bins(
         if weight.sum() <= 0.0:
             continue
         observed = float(np.average(outcomes[inside], weights=weight))
-        effective = float(weight.sum() ** 2 / np.square(weight).sum())
-        low, high = _wilson(observed, effective)
+        low, high = share_interval(observed, weight)
         predicted = float(np.average(probabilities[inside], weights=weight))
         bins.append(CalibrationBin(predicted, observed, low, high, int(inside.sum())))
     return bins
+
+
+def share_interval(share: float, weights: FloatArray) -> tuple[float, float]:
+    """95 % interval of a weighted share of rows with `weights` [n], as of so many rows as they are worth."""
+    return _wilson(share, float(weights.sum() ** 2 / np.square(weights).sum()))
 
 
 def _wilson(share: float, count: float) -> tuple[float, float]:

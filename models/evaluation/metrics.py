@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from models.evaluation.calibration_error import calibration_error
 from models.evaluation.estimates import Estimate, FloatArray, mean_estimate, small_sample
 from models.evaluation.judged import IndexArray, JudgedRows
 from models.features.schema import Task
@@ -117,7 +118,10 @@ def estimate_all(judged: JudgedRows) -> dict[str, Estimate]:
 
 
 def metrics_json(judged: JudgedRows) -> dict[str, Any]:
-    """`{"auc": {"value", "low", "high", "n", "positives", "on"}, …}`; None with a `reason` instead of NaN."""
+    """`{"auc": {"value", "low", "high", "n", "positives", "on"}, …}`; None with a `reason` instead of NaN.
+
+    Of classes `calibration_error` too, which has no interval but what perfectly calibrated models show on so many rows.
+    """
     found: dict[str, Any] = {}
     for name, estimate in estimate_all(judged).items():
         interval = estimate.interval()
@@ -135,6 +139,18 @@ def metrics_json(judged: JudgedRows) -> dict[str, Any]:
         elif interval is None:
             entry["reason"] = "too few labels for an interval"
         found[name] = entry
+    if judged.task is not Task.REGRESSION and len(judged):
+        error = calibration_error(judged.outputs, judged.labels.astype(np.int64), judged.weights)
+        found["calibration_error"] = {
+            "value": error.value,
+            "low": None,
+            "high": None,
+            "n": len(judged),
+            "on": judged.on,
+            "of_perfect": error.of_perfect,
+            "of_perfect_high": error.of_perfect_high,
+            "reason": "no interval; of_perfect is what perfectly calibrated models show on so many rows",
+        }
     return found
 
 

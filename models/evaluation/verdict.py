@@ -1,4 +1,4 @@
-"""One plain sentence on what the encoder is worth to a head, from paired differences with its baselines."""
+"""Plain words on what the encoder is worth to a head, from paired differences with its baselines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ BASELINE_WORDS = {
 _PART_WORDS = {"out_of_fold": "out of fold", "holdout": "on the hold-out"}
 
 
-def verdict_sentence(comparisons: Mapping[str, PairedComparison], part: Part, *, beats_constant: bool) -> str:
-    """Against the baseline that does best, that is where the head's lead is smallest.
+def verdict_sentence(
+    comparisons: Mapping[str, PairedComparison], part: Part, *, beats_constant: bool, has_trees: bool = False
+) -> str:
+    """Against the baseline that does best, that is where the head's lead is smallest; then against the others.
+
+    `has_trees`: boosted trees are part of the head, so what it gains is not the encoder's alone.
 
     >>> gain = PairedComparison("auc", 500, 0.018, 0.009, 0.027)
     >>> verdict_sentence({"lightgbm": gain}, "out_of_fold", beats_constant=True)
@@ -32,7 +36,8 @@ def verdict_sentence(comparisons: Mapping[str, PairedComparison], part: Part, *,
         reason = next(
             (found.reason for found in comparisons.values() if found.reason), "no baseline was fitted"
         )
-        return f"What the encoder adds with these labels cannot be said: {reason}."
+        what = "How this head compares" if has_trees else "What the encoder adds"
+        return f"{what} with these labels cannot be said: {reason}."
     name, closest = min(known.items(), key=lambda item: item[1].difference or 0.0)
     assert closest.difference is not None and closest.low is not None and closest.high is not None  # noqa: PT018
     reach = points_text((closest.high - closest.difference) * POINTS)
@@ -40,14 +45,29 @@ def verdict_sentence(comparisons: Mapping[str, PairedComparison], part: Part, *,
     rival = BASELINE_WORDS.get(name, name)
     basis = f"({closest.num_rows:,} labels, {_PART_WORDS[part]})"
     gap = closest.difference * POINTS
+    whose = "this head" if has_trees else "the encoder"
+    others = "".join(_beside(name, found) for name, found in known.items() if found is not closest)
     if closest.low > 0.0:
-        return f"The encoder adds {points_text(gap)} ± {reach} {metric} points over {rival} with these labels {basis}."
+        verb = "is better by" if has_trees else "adds"
+        over = "than" if has_trees else "over"
+        return (
+            f"{whose.capitalize()} {verb} {points_text(gap)} ± {reach} {metric} points {over} {rival} with these labels "
+            f"{basis}.{others}"
+        )
     if closest.high < 0.0:
         return (
-            f"The encoder does not help here: {rival} is {points_text(-gap)} ± {reach} {metric} "
-            f"points better with these labels {basis}."
+            f"Use more labels; {whose} does not help here: {rival} is {points_text(-gap)} ± {reach} {metric} "
+            f"points better with these labels {basis}.{others}"
         )
     return (
-        f"The encoder does not clearly help here: {points_text(gap, signed=True)} ± {reach} {metric} points "
-        f"against {rival} with these labels {basis}."
+        f"{whose.capitalize()} does not clearly help here: {points_text(gap, signed=True)} ± {reach} {metric} points "
+        f"against {rival} with these labels {basis}.{others}"
+    )
+
+
+def _beside(name: str, found: PairedComparison) -> str:
+    assert found.difference is not None and found.high is not None  # noqa: PT018
+    gap, reach = found.difference * POINTS, (found.high - found.difference) * POINTS
+    return (
+        f" Against {BASELINE_WORDS.get(name, name)}: {points_text(gap, signed=True)} ± {points_text(reach)}."
     )

@@ -23,7 +23,7 @@ from models.features.row_identity import row_identities
 from models.features.schema import KEY_COLUMN, Role, Task
 from models.heads import HeadConfig
 from models.heads.folds import Folds, divide
-from models.heads.prediction import FittedHead, FloatArray, IndexArray
+from models.heads.prediction import ColumnValuesPass, FittedHead, FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem, Pace
 from models.predictor import Predictor
 from models.progress import Progress, ShouldStop, never_stop, no_progress
@@ -40,6 +40,7 @@ from models.training.importance import ImportanceTask, importance_seconds, with_
 from models.training.judging import Bench, judge_head
 from models.training.labels import CheckedLabels, LabelledRows, check_labels, holdout_labels
 from models.training.targets import HeadFailure, HeadResult, JsonObject, TargetData
+from models.training.trust import with_trust
 from models.training.view_features import ViewFeatures, ViewSample, compute_features
 
 __all__ = ["HeadFailure", "HeadResult", "TargetData", "fit_heads"]
@@ -248,7 +249,10 @@ class _Session:
             pace=pace,
         )
         try:
-            fit = self.config_of(target).fit(problem)
+            config, began = self.config_of(target), time.monotonic()
+            fit = config.fit(problem)
+            took = time.monotonic() - began
+            fit = with_trust(problem, fit, config.fit, seconds=took, seed=self.seed_of(target))
         except InputError as error:
             self.step += _STEPS_PER_TARGET
             return HeadFailure(target.name, error.code, error.message)
@@ -352,7 +356,8 @@ class _Session:
         folded = None if folds is None else plan.fitted.at(folds.rows)
         bench = Bench.of(target.task, folded, plan.holdout, seen=target.seen_in_pretraining)
         outputs = self._outputs(fit.head, held_out) if len(held_out) else None
-        judgement = judge_head(bench, fit.out_of_fold, outputs, rivals)
+        has_trees = any(isinstance(need, ColumnValuesPass) for need in fit.head.needs)
+        judgement = judge_head(bench, fit.out_of_fold, outputs, rivals, has_trees=has_trees)
         if target.seen_in_pretraining:
             warnings.append(bench.reasons[0])
         report: JsonObject = {

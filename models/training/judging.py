@@ -81,6 +81,8 @@ def judge_head(
     out_of_fold: FloatArray | None,
     holdout: FloatArray | None,
     baselines: Mapping[str, BaselineOutputs],
+    *,
+    has_trees: bool = False,
 ) -> Judgement:
     """Everything that is said about a head with these outputs, beside baselines on the same rows."""
     judged = bench.judge(out_of_fold, holdout)
@@ -92,7 +94,7 @@ def judge_head(
     }
     has_skill = bool(judged) and beats_constant(judged[0])
     if judged:
-        verdict = verdict_sentence(comparisons, judged[0].on, beats_constant=has_skill)
+        verdict = verdict_sentence(comparisons, judged[0].on, beats_constant=has_skill, has_trees=has_trees)
     else:
         verdict = f"This head cannot be judged: {'; '.join(bench.reasons)}."
     return Judgement(
