@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality.parts import EIGHT
+from benchmarks.quality.__main__ import DOCUMENT, ROOT
+from benchmarks.quality.parts import EIGHT, PARTS
 from benchmarks.quality.reports import REPORTS
 from benchmarks.quality.reports.efficiency import Needed, labels_needed
 from benchmarks.quality.reports.figures import Figures, select
@@ -206,3 +207,23 @@ def test__insert__between_markers__replaces_only_that(tmp_path: Path) -> None:
     )
     with pytest.raises(MarkersError):
         insert(document, "all-labels", [])
+
+
+def test__document__has_a_place_for_every_part(tmp_path: Path) -> None:
+    copy = tmp_path / "benchmarks.md"
+    copy.write_text(DOCUMENT.read_text())
+
+    for part in REPORTS:
+        insert(copy, part, ["x"])
+
+    assert set(REPORTS) == set(PARTS)
+
+
+def test__constraints__of_compared_systems__agree_with_the_projects_own() -> None:
+    own, more = (
+        dict(line.lower().split("==") for line in (ROOT / name).read_text().splitlines() if "==" in line)
+        for name in ("constraints.txt", "constraints-bench.txt")
+    )
+
+    assert {name: version for name, version in more.items() if own.get(name, version) != version} == {}
+    assert "-c constraints.txt" in (ROOT / "constraints-bench.txt").read_text()
