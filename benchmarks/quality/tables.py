@@ -49,51 +49,52 @@ class Study:
     groups: IndexArray
 
 
-def load_study(
-    data: Path,
-    entry: ManifestTable,
-    target: str,
-    *,
-    keep_traps: bool = True,
-    also_absent: Sequence[str] = (),
-) -> Study:
-    """`also_absent`: further columns that no system sees, such as the other targets of one encoder.
+def load_study(data: Path, entry: ManifestTable, target: str, *, keep_traps: bool = True) -> Study:
+    """Raises: DataError, as `load_studies`."""
+    return load_studies(data, entry, [target], keep_traps=keep_traps)[0]
+
+
+def load_studies(
+    data: Path, entry: ManifestTable, targets: Sequence[str], *, keep_traps: bool = True
+) -> tuple[Study, ...]:
+    """Several targets of the same features, none of which is any of them or gives any of them away.
+
+    Rows that are equal in the features and the first target's label are one group in all of them.
 
     Raises:
         DataError: the file is missing or damaged, or has no such target, or no features or labels are left.
     """
-    described = entry.target(target)
+    tasks = [entry.target(target).task for target in targets]
     frame = _read(data / entry.file)
-    if target not in frame.columns:
-        raise DataError(f"{entry.file} has no column {target!r}, though its manifest says so")
-    absent = {target, *absent_columns(entry, target, frame.columns, keep_traps=keep_traps), *also_absent}
-    features = frame.select([name for name in frame.columns if name not in absent])
-    if not features.width:
-        raise DataError(f"no feature is left of table {entry.name} for target {target!r}")
-    inferred = infer_schema(features, {})
-    columns = [
-        plain for column in inferred.encoded for plain in plain_columns(features[column.name], column.kind)
-    ]
+    missing = [target for target in targets if target not in frame.columns]
+    if missing:
+        raise DataError(f"{entry.file} has no column {missing[0]!r}, though its manifest says so")
+    absent = set(targets)
+    for target in targets:
+        absent.update(absent_columns(entry, target, frame.columns, keep_traps=keep_traps))
+    columns = _features(frame.select([name for name in frame.columns if name not in absent]))
     if not columns:
-        raise DataError(f"table {entry.name} has no column that says anything about {target!r}")
-    labels, classes = _labels(frame[target], described.task)
-    if not np.isfinite(labels).any():
-        raise DataError(f"target {target!r} of table {entry.name} has no labels to learn from")
-    plain_frame = pl.DataFrame([series for series, _ in columns])
-    parts = [plain_frame.with_columns(pl.Series("_label", labels))]
-    parts += [
-        frame.select(pl.col(name).alias(name)) for name in group_columns(entry) if name in frame.columns
-    ]
-    return Study(
-        entry.name,
-        target,
-        described.task,
-        classes,
-        plain_frame,
-        TableSchema(columns=tuple(_column_schema(series, kind) for series, kind in columns)),
-        labels,
-        _connected(parts),
+        raise DataError(f"table {entry.name} has no column that says anything about {targets[0]!r}")
+    plain = pl.DataFrame([series for series, _ in columns])
+    schema = TableSchema(columns=tuple(_column_schema(series, kind) for series, kind in columns))
+    labelled = [_labels(frame[target], task) for target, task in zip(targets, tasks, strict=True)]
+    equal = plain.with_columns(pl.Series("_label", labelled[0][0]))
+    together = [frame.select(name) for name in group_columns(entry) if name in frame.columns]
+    groups = _connected([equal, *together])
+    return tuple(
+        Study(entry.name, target, task, classes, plain, schema, labels, groups)
+        for target, task, (labels, classes) in zip(targets, tasks, labelled, strict=True)
     )
+
+
+def _features(frame: pl.DataFrame) -> list[tuple[pl.Series, ColumnKind]]:
+    if not frame.width:
+        return []
+    return [
+        plain
+        for column in infer_schema(frame, {}).encoded
+        for plain in plain_columns(frame[column.name], column.kind)
+    ]
 
 
 def file_digest(path: Path) -> str:
@@ -151,7 +152,10 @@ def _column_schema(series: pl.Series, kind: ColumnKind) -> ColumnSchema:
 def _labels(column: pl.Series, task: Task) -> tuple[FloatArray, tuple[str, ...]]:
     """Numbers or class indices [N], NaN where there is none, and the classes; of two, the positive one is last."""
     if task is Task.REGRESSION:
-        return column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().copy(), ()
+        numbers = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().copy()
+        if not np.isfinite(numbers).any():
+            raise DataError(f"target {column.name!r} is regression in the manifest and has no numbers")
+        return numbers, ()
     texts = plain_columns(column, ColumnKind.CATEGORICAL)[0][0]
     counts = texts.drop_nulls().value_counts(name="rows").rows()
     classes = tuple(sorted((text for text, rows in counts if rows >= MIN_CLASS_ROWS), key=_class_order))

@@ -17,7 +17,7 @@ from benchmarks.quality.manifest import DataError, read_manifest
 from benchmarks.quality.measures import PRIMARY, coverage_of_intervals, coverage_of_sets, measure
 from benchmarks.quality.protocol import Split, make_trial, split_rows
 from benchmarks.quality.specification import Request, Setting, TrialSpec, make_system
-from benchmarks.quality.tables import Study, load_study
+from benchmarks.quality.tables import Study, load_studies
 from benchmarks.quality.trial import FloatArray, Predict, System, Trial
 from models.features.schema import Task
 
@@ -142,13 +142,10 @@ def _trial(study: Study, split: Split, spec: TrialSpec, setting: Setting) -> Tri
 
 @lru_cache(maxsize=2)
 def _studies(data: Path, table: str, targets: tuple[str, ...], keep_traps: bool) -> tuple[Study, ...]:
-    """One study per target; none has any of the targets among its features."""
     entry = read_manifest(data).get(table)
     if entry is None:
         raise DataError(f"the manifest has no table {table!r}")
-    return tuple(
-        load_study(data, entry, name, keep_traps=keep_traps, also_absent=targets) for name in targets
-    )
+    return load_studies(data, entry, targets, keep_traps=keep_traps)
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ from benchmarks.quality.manifest import (
     absent_columns,
     read_manifest,
 )
-from benchmarks.quality.tables import load_study
+from benchmarks.quality.tables import load_studies, load_study
 from models.features.schema import Task
 from tests.benchmarks.data_folder import BEWARE, NUM_ROWS, write_folder
 
@@ -91,7 +91,14 @@ def test__load_study__column_that_gives_a_target_away__is_absent_for_it_alone(da
 
     assert "total" not in load_study(data, entry, "z").frame.columns
     assert "total" in load_study(data, entry, "kind").frame.columns
-    assert {"z", "kind"}.isdisjoint(load_study(data, entry, "y", also_absent=["z", "kind"]).frame.columns)
+
+
+def test__load_studies__several_targets__share_columns_that_give_none_away(data: Path) -> None:
+    studies = load_studies(data, read_manifest(data)["tiny"], ["y", "z", "kind"])
+
+    assert [study.target for study in studies] == ["y", "z", "kind"]
+    assert set(studies[0].frame.columns) == {"x", "colour", "code", "duration"}
+    assert studies[1].frame is studies[0].frame
 
 
 def test__load_study__rows_without_label__are_kept_unlabelled(data: Path) -> None:
