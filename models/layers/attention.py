@@ -34,7 +34,7 @@ class Attention(nn.Module):
     def forward(self, query: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Attend; shapes above."""
         if torch.is_grad_enabled() and query.device.type == "cpu":
-            return attend(query, context, self._weights(), self.num_heads)
+            return attend(query, context, self.weights(), self.num_heads)
         keys, values = self.key_value(context).chunk(2, dim=-1)
         mixed = functional.scaled_dot_product_attention(
             *(
@@ -45,6 +45,7 @@ class Attention(nn.Module):
         projected: torch.Tensor = self.output(mixed.transpose(1, 2).reshape(query.shape))
         return projected
 
-    def _weights(self) -> Weights:
+    def weights(self) -> Weights:
+        """As the training form takes them."""
         query, key_value, output = self.query, self.key_value, self.output
         return Weights(query.weight, query.bias, key_value.weight, key_value.bias, output.weight, output.bias)

@@ -15,6 +15,7 @@ a softmax over short rows, products with a transposed right side (twice as slow 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -55,10 +56,10 @@ class _Attend(Function):
     def forward(
         ctx: Any, query: torch.Tensor, context: torch.Tensor | None, num_heads: int, *tensors: torch.Tensor
     ) -> torch.Tensor:
-        core = _Core(Weights(*tensors), num_heads)
+        core = AttentionCore(Weights(*tensors), num_heads)
         num_rows, num_queries, _ = query.shape
         num_tokens = num_queries if context is None else context.shape[1]
-        group = _group_rows(num_rows, 4 * num_heads * num_queries * num_tokens)
+        group = group_rows(num_rows, num_heads, num_queries, num_tokens)
         output = torch.empty(query.shape)
         ctx.kept = []
         for start in range(0, num_rows, group):
@@ -73,8 +74,8 @@ class _Attend(Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         query, context = ctx.saved_tensors
-        core: _Core = ctx.core
-        found = core.no_gradients()
+        core: AttentionCore = ctx.core
+        found = Gradients()
         dquery = torch.empty(query.shape)
         dcontext = None if context is None else torch.empty(context.shape)
         for number, kept in enumerate(ctx.kept):
@@ -86,13 +87,14 @@ class _Attend(Function):
         return dquery, dcontext, None, *core.as_given(found)
 
 
-def _group_rows(num_rows: int, row_bytes: int) -> int:
+def group_rows(num_rows: int, num_heads: int, num_queries: int, num_tokens: int) -> int:
     """Rows of a group: about as many in each."""
-    num_groups = max(1, min(num_rows, round(num_rows * row_bytes / GROUP_BYTES)))
-    return -(-num_rows // num_groups) if num_rows else 1
+    num_bytes = 4 * num_rows * num_heads * num_queries * num_tokens
+    num_groups = max(1, min(num_rows, round(num_bytes / GROUP_BYTES)))
+    return max(1, -(-num_rows // num_groups))
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
     """What a group of rows keeps for the way back."""
 
     queries: torch.Tensor  # [D, g·T]
@@ -102,16 +104,39 @@ class _Kept(NamedTuple):
     weights: torch.Tensor | None  # [K·g, S, T]; None: computed again
 
 
-class _Gradients(NamedTuple):
-    """Of the weights, in the order of channels used here."""
+class Sum:
+    """Of a gradient's parts, one per group of rows."""
 
-    projections: torch.Tensor  # [3·D, D]
-    query_bias: torch.Tensor  # [D]
-    output: torch.Tensor  # [D, D]
-    output_bias: torch.Tensor  # [D]
+    def __init__(self) -> None:
+        self.total: torch.Tensor | None = None
+
+    def add(self, part: torch.Tensor) -> None:
+        """Take the part over; the first is kept, the others are added to it."""
+        self.total = part if self.total is None else self.total.add_(part)
+
+    def over(self, like: torch.Tensor) -> torch.Tensor:
+        """The sum; zeros where there was no row."""
+        return torch.zeros_like(like) if self.total is None else self.total
 
 
-class _Core:
+class Gradients:
+    """Of an attention layer's weights, in the order of channels used here: [3·D, D], [D], [D, D], [D]."""
+
+    def __init__(self) -> None:
+        self.projections, self.query_bias, self.output, self.output_bias = Sum(), Sum(), Sum(), Sum()
+
+
+@lru_cache(maxsize=64)
+def _orders(d_model: int, num_heads: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Channels from (head, place) to (place, head), and back, int64 [D]."""
+    channels = torch.arange(d_model)
+    return (
+        channels.view(num_heads, -1).t().reshape(-1),
+        channels.view(-1, num_heads).t().reshape(-1),
+    )
+
+
+class AttentionCore:
     """Forward and backward of a group of rows with the weights in the order of channels used here."""
 
     def __init__(self, weights: Weights, num_heads: int) -> None:
@@ -120,10 +145,7 @@ class _Core:
         self.num_heads, self.d_model = num_heads, d_model
         self.d_head = d_model // num_heads
         self.scale = self.d_head**-0.5
-        channels = torch.arange(d_model)
-        # From (head, place) to (place, head), and back.
-        self.order = channels.view(num_heads, self.d_head).t().reshape(-1)
-        self.back = channels.view(self.d_head, num_heads).t().reshape(-1)
+        self.order, self.back = _orders(d_model, num_heads)
         stacked = torch.cat([weights.query, weights.key_value]).view(3, d_model, d_model)
         self.projections = stacked.index_select(1, self.order).view(3 * d_model, d_model)
         self.query_bias = weights.query_bias.index_select(0, self.order).unsqueeze(1)
@@ -132,33 +154,25 @@ class _Core:
         self.value_bias = weights.key_value_bias[d_model:]
         self.output_bias = torch.addmv(weights.output_bias, weights.output, self.value_bias)
 
-    def no_gradients(self) -> _Gradients:
-        """Zeros."""
-        d_model = self.d_model
-        return _Gradients(
-            torch.zeros(3 * d_model, d_model),
-            torch.zeros(d_model),
-            torch.zeros(d_model, d_model),
-            torch.zeros(d_model),
-        )
-
-    def as_given(self, found: _Gradients) -> tuple[torch.Tensor, ...]:
+    def as_given(self, found: Gradients) -> tuple[torch.Tensor, ...]:
         """Gradients of the weights as `Weights` has them."""
         d_model = self.d_model
-        projections = found.projections.view(3, d_model, d_model).index_select(1, self.back)
-        projections = projections.view(3 * d_model, d_model)
+        projections = found.projections.over(self.projections).view(3, d_model, d_model)
+        projections = projections.index_select(1, self.back).view(3 * d_model, d_model)
+        output_bias = found.output_bias.over(self.output_bias)
         key_value_bias = torch.zeros(2 * d_model)
-        torch.mv(self.given.output.t(), found.output_bias, out=key_value_bias[d_model:])
+        torch.mv(self.given.output.t(), output_bias, out=key_value_bias[d_model:])
+        output = found.output.over(self.output).index_select(1, self.back)
         return (
             projections[:d_model],
-            found.query_bias.index_select(0, self.back),
+            found.query_bias.over(self.value_bias).index_select(0, self.back),
             projections[d_model:],
             key_value_bias,
-            found.output.index_select(1, self.back).addr_(found.output_bias, self.value_bias),
-            found.output_bias,
+            output.addr_(output_bias, self.value_bias),
+            output_bias,
         )
 
-    def forward(self, query: torch.Tensor, context: torch.Tensor | None, output: torch.Tensor) -> _Kept:
+    def forward(self, query: torch.Tensor, context: torch.Tensor | None, output: torch.Tensor) -> Kept:
         """Fill `output`; shapes as in `attend`."""
         d_model, num_queries = self.d_model, query.shape[1]
         flat = query.reshape(-1, d_model)
@@ -181,7 +195,7 @@ class _Core:
         mixed = torch.empty_like(queries)
         torch.div(sums[:, : self.d_head], totals, out=self._heads(mixed, num_queries))
         torch.addmm(self.output_bias, mixed.t(), self.output.t(), out=output.view(-1, d_model))
-        return _Kept(queries, keys_values, mixed, totals, weights)
+        return Kept(queries, keys_values, mixed, totals, weights)
 
     def _heads(self, channels: torch.Tensor, num_tokens: int) -> torch.Tensor:
         """[h·K, g·T] as a batch of matrices [K·g, h, T], without a copy."""
@@ -204,16 +218,16 @@ class _Core:
         gradient: torch.Tensor,
         query: torch.Tensor,
         context: torch.Tensor | None,
-        kept: _Kept,
+        kept: Kept,
         dquery: torch.Tensor,
         dcontext: torch.Tensor | None,
-        found: _Gradients,
+        found: Gradients,
     ) -> None:
         """Fill `dquery` and `dcontext`, add to `found`."""
         d_model = self.d_model
         flat = gradient.reshape(-1, d_model)
-        found.output.addmm_(flat.t(), kept.mixed.t())
-        found.output_bias.add_(flat.sum(dim=0))
+        found.output.add(torch.mm(flat.t(), kept.mixed.t()))
+        found.output_bias.add(flat.sum(dim=0))
         num_keys = kept.keys_values.shape[1]
         if context is None:
             projected = torch.empty(3 * d_model, num_keys)
@@ -222,17 +236,18 @@ class _Core:
             queries, keys_values = torch.empty_like(kept.queries), torch.empty(2 * d_model, num_keys)
         num_tokens = query.shape[1] if context is None else context.shape[1]
         self._mix_backward(self._dmixed(flat, kept), kept, query.shape[1], num_tokens, queries, keys_values)
-        found.query_bias.add_(queries.sum(dim=1))
+        found.query_bias.add(queries.sum(dim=1))
         if context is None or dcontext is None:
             torch.mm(projected.t(), self.projections, out=dquery.view(-1, d_model))
-            found.projections.addmm_(projected, query.reshape(-1, d_model))
+            found.projections.add(torch.mm(projected, query.reshape(-1, d_model)))
             return
         torch.mm(queries.t(), self.projections[:d_model], out=dquery.view(-1, d_model))
         torch.mm(keys_values.t(), self.projections[d_model:], out=dcontext.view(-1, d_model))
-        found.projections[:d_model].addmm_(queries, query.reshape(-1, d_model))
-        found.projections[d_model:].addmm_(keys_values, context.reshape(-1, d_model))
+        of_queries = torch.mm(queries, query.reshape(-1, d_model))
+        of_keys_values = torch.mm(keys_values, context.reshape(-1, d_model))
+        found.projections.add(torch.cat([of_queries, of_keys_values]))
 
-    def _dmixed(self, gradient: torch.Tensor, kept: _Kept) -> torch.Tensor:
+    def _dmixed(self, gradient: torch.Tensor, kept: Kept) -> torch.Tensor:
         """[D + K, g·T]: gradients of the mixture and what the softmax takes off, by the sum of weights."""
         dmixed = torch.empty(self.d_model + self.num_heads, len(gradient))
         torch.mm(self.output.t(), gradient.t(), out=dmixed[: self.d_model])
@@ -244,7 +259,7 @@ class _Core:
     def _mix_backward(
         self,
         dmixed: torch.Tensor,
-        kept: _Kept,
+        kept: Kept,
         num_queries: int,
         num_tokens: int,
         dqueries: torch.Tensor,
