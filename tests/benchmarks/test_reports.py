@@ -80,6 +80,10 @@ def test__few_labels__differences__are_paired_and_over_tables() -> None:
 
     assert list(systems) == ["rootstock-auto", "other"]
     assert systems["rootstock-auto"]["mean"]["mean"] == pytest.approx(76.5)
+    best = report.body["counts"][0]["best"]
+    assert best["single"] == "other"
+    assert best["ours_minus_single"]["mean"] == pytest.approx(1.5)
+    assert best["tables"]["b.y"] == {"system": "other", "ours_minus": pytest.approx(0.0)}
     minus = systems["other"]["ours_minus"]
     assert minus["tables"]["a.y"]["mean"] == pytest.approx(3.0)
     assert minus["tables"]["b.y"]["mean"] == pytest.approx(0.0)

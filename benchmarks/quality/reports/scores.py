@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.reports.figures import Figures
+from benchmarks.quality.reports.figures import OURS, Figures
 from benchmarks.quality.reports.intervals import Estimate, estimate, over_splits
 from benchmarks.quality.reports.markdown import Report, labels_text, table
 from benchmarks.quality.reports.published import Published
@@ -24,8 +24,9 @@ def few_labels(figures: Figures, published: Published) -> Report:
     lines, body = [], _body(figures)
     for labels in figures.labels:
         found = _one_count(figures, labels)
+        found["best"] = against_best(figures.leading, found)
         body["counts"].append(found)
-        lines += _by_system(figures, labels, found)
+        lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
     body["published"] = published.compared_few(figures)
     return Report(body, [*lines, *published.few_lines(figures), *_closing(figures)])
 
@@ -34,8 +35,9 @@ def all_labels(figures: Figures, published: Published) -> Report:
     lines, body = [], _body(figures)
     for labels in figures.labels:
         found = _one_count(figures, labels)
+        found["best"] = against_best(figures.leading, found)
         body["counts"].append(found)
-        lines += _by_system(figures, labels, found)
+        lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
     return Report(body, [*lines, *published.all_lines(figures), *_closing(figures)])
 
 
@@ -91,6 +93,51 @@ def mean_over_places(figures: Figures, system: str, labels: int | None) -> Estim
     return over_splits(
         {pair: PERCENT * float(np.mean([values[pair] for values in by_place])) for pair in common}
     )
+
+
+def against_best(ours: str | None, found: dict[str, Any]) -> dict[str, Any] | None:
+    """Ours beside the compared system with the best mean, and beside the best of each table, whichever that is.
+
+    None where there is nothing to compare.
+    """
+    systems = found["systems"]
+    others = {name: entry for name, entry in systems.items() if not name.startswith(OURS)}
+    if ours is None or ours not in systems or not others:
+        return None
+    behind = {}
+    for place, cell in systems[ours]["tables"].items():
+        rivals = {
+            name: entry["tables"][place]["mean"] for name, entry in others.items() if place in entry["tables"]
+        }
+        if rivals:
+            best = max(rivals, key=lambda name: rivals[name])
+            behind[place] = {"system": best, "ours_minus": round(cell["mean"] - rivals[best], 5)}
+    with_mean = {name: entry["mean"]["mean"] for name, entry in others.items() if entry["mean"] is not None}
+    single = max(with_mean, key=lambda name: with_mean[name]) if with_mean else None
+    return {
+        "single": single,
+        "ours_minus_single": None
+        if single is None
+        else (others[single].get("ours_minus") or {}).get("over_splits"),
+        "tables": behind,
+    }
+
+
+def _best_lines(best: dict[str, Any] | None) -> list[str]:
+    if best is None or not best["tables"]:
+        return []
+    place, worst = min(best["tables"].items(), key=lambda item: float(item[1]["ours_minus"]))
+    sentences = [
+        f"Beside the best compared system of each set, ours is lowest on {_short(place)}: {worst['ours_minus']:+.2f} "
+        f"({worst['system']})."
+    ]
+    if best["single"] is not None:
+        sentences.insert(
+            0,
+            f"The best single compared system on the mean is {best['single']}: ours − it "
+            f"{_text(best['ours_minus_single'], signed=True)}.",
+        )
+    return [" ".join(sentences), ""]
 
 
 def _body(figures: Figures) -> dict[str, Any]:
