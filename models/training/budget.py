@@ -28,19 +28,26 @@ MORE_TIME = "raise max_seconds to change that"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Labels that will be used, and bounds on the folds."""
+    """Labels that will be used."""
 
     fitted: LabelledRows
     holdout: LabelledRows
     num_labels: int
-    max_fold_rows: int
-    max_repeats: int
     warnings: tuple[str, ...]
 
     @property
     def rows(self) -> IndexArray:
         """Positions in the snapshot whose features are needed."""
         return np.concatenate([self.fitted.rows, self.holdout.rows])
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPlan:
+    """Bounds on the folds."""
+
+    max_rows: int
+    max_repeats: int
+    warnings: tuple[str, ...]
 
     def limit(self, folds: Folds | None) -> tuple[Folds | None, list[str]]:
         """The folds with no more repeats than there is time for, and a warning where that cost some."""
@@ -54,7 +61,7 @@ class Plan:
 def plan_rows(
     checked: CheckedLabels, task: Task, sample: ViewSample, seconds: float, generator: np.random.Generator
 ) -> Plan:
-    """Divide `seconds` between encoder pass and cross-validation of one target."""
+    """As many labels of a target as have their row features within its part of `seconds`, and fit into memory."""
     warnings = list(checked.warnings)
     fitted, holdout = checked.fitted, checked.holdout
     num_labels = len(fitted) + len(holdout)
@@ -65,6 +72,11 @@ def plan_rows(
         remedy = "memory for more" if is_memory_short else f"time for more; {MORE_TIME}"
         warnings.append(f"{limit:,} of {len(fitted):,} labels were fitted: there is not enough {remedy}")
         fitted = fitted.at(_draw(fitted, task, limit, generator))
+    return Plan(fitted, holdout, num_labels, tuple(warnings))
+
+
+def plan_folds(fitted: LabelledRows, task: Task, width: int, seconds: float) -> FoldPlan:
+    """Folds that can be cross-validated on row features of this width within their part of a target's `seconds`."""
     num_outputs = 1 if task is not Task.MULTICLASS else int(fitted.labels.max()) + 1
     cells = (
         FOLD_SHARE
@@ -73,15 +85,14 @@ def plan_rows(
         * torch.get_num_threads()
         / (4.0 * PASSES * num_outputs)
     )
-    rank = min(len(fitted), sample.width, MAX_ROWS)
-    divisions = cells / max(rank, 1) / max(min(len(fitted), MAX_ROWS), 1)
+    rank = max(min(len(fitted), width, MAX_ROWS), 1)
+    divisions = cells / rank / max(min(len(fitted), MAX_ROWS), 1)
     max_repeats = max(1, int(divisions / 5))
-    max_fold_rows = int(np.clip(cells / (5 * max(rank, 1)), MIN_FOLD_ROWS, MAX_ROWS))
-    if max_fold_rows < min(len(fitted), MAX_ROWS):
-        warnings.append(
-            f"the strength was chosen on {max_fold_rows:,} of {len(fitted):,} labels: time is short; {MORE_TIME}"
-        )
-    return Plan(fitted, holdout, num_labels, max_fold_rows, max_repeats, tuple(warnings))
+    max_rows = int(np.clip(cells / (5 * rank), MIN_FOLD_ROWS, MAX_ROWS))
+    if max_rows >= min(len(fitted), MAX_ROWS):
+        return FoldPlan(max_rows, max_repeats, ())
+    said = f"the strength was chosen on {max_rows:,} of {len(fitted):,} labels: time is short; {MORE_TIME}"
+    return FoldPlan(max_rows, max_repeats, (said,))
 
 
 def _draw(labels: LabelledRows, task: Task, count: int, generator: np.random.Generator) -> IndexArray:

@@ -33,7 +33,7 @@ from models.training.baselines import (
     RawColumns,
     linear_baseline,
 )
-from models.training.budget import Plan, plan_rows
+from models.training.budget import Plan, plan_folds, plan_rows
 from models.training.deciding import with_decision, with_scores
 from models.training.guessing import guess_head
 from models.training.importance import ImportanceTask, importance_seconds, with_importance
@@ -46,6 +46,7 @@ from models.training.view_features import ViewFeatures, ViewSample, compute_feat
 __all__ = ["HeadFailure", "HeadResult", "TargetData", "fit_heads"]
 
 _STEPS_PER_TARGET = 3  # the head, the linear baseline, the boosted baseline
+MAX_SLOWNESS = 20.0
 BASELINE_SHARE = 0.2  # of a target's time, kept for LightGBM even where the head took longer than planned
 
 
@@ -124,6 +125,7 @@ class _Session:
     predictor: Predictor = field(init=False)
     num_steps: int = field(init=False)
     step: int = 0
+    slowness: float = 1.0
 
     def __post_init__(self) -> None:
         self.predictor = Predictor(self.bundle)
@@ -171,18 +173,29 @@ class _Session:
         sample = ViewSample.of(self.bundle, view)
         plans = []
         for position, target, checked in todo:
-            share = self.pace.seconds_left / max(self.num_left, 1)
             generator = np.random.default_rng([self.seed_of(target), 2])
-            plan = plan_rows(checked, target.task, sample, share, generator)
+            plan = plan_rows(checked, target.task, sample, self._share, generator)
             plans.append((position, target, plan))
-        union = np.unique(np.concatenate([plan.rows for _, _, plan in plans]))
+        union = np.unique(np.concatenate([plan.rows for *_, plan in plans]))
         shared = self._features(sample, union) if len(union) <= sample.max_rows else None
         for position, target, plan in plans:
             self._say(f"{target.name}: fitting")
             features = shared if shared is not None else self._features(sample, np.sort(plan.rows))
+            began, share = time.monotonic(), self._share
             found[position] = self._fit_target(target, plan, sample, features)
+            self._learn_speed(time.monotonic() - began, share)
             self.num_left -= 1
         self._decide(sample, todo, found, time.monotonic() - started)
+
+    @property
+    def _share(self) -> float:
+        """Seconds a target may take."""
+        return max(self.pace.seconds_left, 0.0) / max(self.num_left, 1)
+
+    def _learn_speed(self, took: float, share: float) -> None:
+        """Plans rest on one machine's speed; this one may be slower, or busy."""
+        if share > 0.0:
+            self.slowness = min(max(self.slowness * took / share, 1.0), MAX_SLOWNESS)
 
     def _decide(
         self,
@@ -221,19 +234,21 @@ class _Session:
         fitted, holdout = plan.fitted, plan.holdout
         plain = self._plain_columns(target, np.concatenate([fitted.rows, holdout.rows]))
         labelled, names = plain.frame.head(len(fitted.rows)), [column.name for column in plain.columns]
+        fold_plan = plan_folds(fitted, target.task, sample.width, self._share / self.slowness)
         warnings = [
             *plan.warnings,
+            *fold_plan.warnings,
             *find_leaks(labelled, names, fitted.labels, target.task, plain.source_of),
         ]
-        pace = replace(self.pace, deadline=time.monotonic() + self.pace.seconds_left / max(self.num_left, 1))
+        pace = replace(self.pace, deadline=time.monotonic() + self._share)
         folds = divide(
             fitted.labels,
             target.task,
             generator=np.random.default_rng([self.seed_of(target), 3]),
             groups=self._groups(fitted.rows),
-            max_rows=plan.max_fold_rows,
+            max_rows=fold_plan.max_rows,
         )
-        folds, more = plan.limit(folds)
+        folds, more = fold_plan.limit(folds)
         known = features.at(fitted.rows)
         problem = HeadProblem(
             task=target.task,
@@ -252,7 +267,8 @@ class _Session:
             config, began = self.config_of(target), time.monotonic()
             fit = config.fit(problem)
             took = time.monotonic() - began
-            fit = with_trust(problem, fit, config.fit, seconds=took, seed=self.seed_of(target))
+            if not target.seen_in_pretraining:  # then rows out of fold prove nothing
+                fit = with_trust(problem, fit, config.fit, seconds=took, seed=self.seed_of(target))
         except InputError as error:
             self.step += _STEPS_PER_TARGET
             return HeadFailure(target.name, error.code, error.message)

@@ -21,6 +21,7 @@ from models.training.finetuning import HeadFailure, HeadResult, TargetData, fit_
 from tests.models.conftest import Pretrained
 
 DEFAULT_SECONDS = 60.0  # what a fine-tune gets where nobody says otherwise
+AMPLE_SECONDS = 1e6  # where nothing may depend on how busy the machine is
 NUM_TRAIN = 160  # folds of so many labels are repeated only twice: fewer labels take longer
 NO_VIEW: tuple[str, ...] = ()
 
@@ -62,6 +63,7 @@ def _fit(
     config: HeadConfig = DEFAULT_HEAD,
     baselines: bool = False,
     should_stop: ShouldStop = never_stop,
+    max_seconds: float = DEFAULT_SECONDS,
 ) -> list[HeadResult | HeadFailure]:
     return fit_heads(
         ground.bundle,
@@ -69,14 +71,16 @@ def _fit(
         targets,
         config,
         seed=0,
-        max_seconds=DEFAULT_SECONDS,
+        max_seconds=max_seconds,
         should_stop=should_stop,
         baselines=baselines,
     )
 
 
-def _fit_one(ground: Pretrained, target: TargetData, *, baselines: bool = False) -> HeadResult:
-    (found,) = _fit(ground, [target], baselines=baselines)
+def _fit_one(
+    ground: Pretrained, target: TargetData, *, baselines: bool = False, max_seconds: float = DEFAULT_SECONDS
+) -> HeadResult:
+    (found,) = _fit(ground, [target], baselines=baselines, max_seconds=max_seconds)
     assert isinstance(found, HeadResult), found
     return found
 
@@ -94,7 +98,7 @@ def all_tasks(pretrained: Pretrained) -> dict[Task, HeadResult]:
         _target(pretrained, Task.MULTICLASS, view=("warmth",)),
         _target(pretrained, Task.REGRESSION),
     ]
-    found = _fit(pretrained, targets, baselines=True)
+    found = _fit(pretrained, targets, baselines=True, max_seconds=AMPLE_SECONDS)
     assert [result.name for result in found] == [target.name for target in targets]
     return {Task(result.name): result for result in found if isinstance(result, HeadResult)}
 
@@ -149,7 +153,7 @@ def test__fit_heads__head_in_company_or_alone_again__same_head_bitwise(
     pretrained: Pretrained, all_tasks: dict[Task, HeadResult]
 ) -> None:
     for task in (Task.BINARY, Task.REGRESSION):
-        alone = _fit_one(pretrained, _target(pretrained, task))
+        alone = _fit_one(pretrained, _target(pretrained, task), max_seconds=AMPLE_SECONDS)
         assert alone.to_files() == all_tasks[task].to_files()
         assert alone.metrics == all_tasks[task].metrics
 
