@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from app.errors import ResourceConflict
 from app.schemas.encoders import EncoderDetail
@@ -27,16 +26,18 @@ from models.evaluation.curves import (
     CoveragePoint,
     calibration_bins,
     confusion_counts,
-    coverage_point,
+    interval_coverage,
+    set_coverage,
     spread_sample,
 )
 from models.evaluation.judged import JudgedRows, Part
 from models.features.schema import JsonScalar, Task
 from models.heads import FittedHead, load_head
 from models.heads.decision import MOST_PROBABLE, Decision
-from models.heads.prediction import RowFeaturesPass
 from models.heads.scores import ScoreQuantiles
+from models.heads.scoring import ScoringHead
 from models.training.deciding import evaluated
+from models.training.trust import COVERAGES
 from storage.artifacts import ArtifactStore
 from storage.artifacts.manifest import load_bundle
 from storage.engine import Database
@@ -44,7 +45,6 @@ from storage.errors import NotFound, StorageError
 from storage.orm.base import JsonObject
 
 _PARTS: tuple[Part, ...] = ("out_of_fold", "holdout")
-COVERAGES = (0.5, 0.8, 0.9, 0.95)
 MAX_CLASS_CURVES = 4
 MAX_CONFUSED_CLASSES = 12
 
@@ -69,10 +69,9 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class NumberFit:
-    """`points` are (predicted, observed) of a sample over the whole range; coverage of the head's intervals."""
+    """`points` are (predicted, observed) of a sample over the whole range."""
 
     points: list[tuple[float, float]]
-    coverage: list[CoveragePoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,7 @@ class JudgedPart:
     calibrations: list[ClassCalibration]
     confusion: Confusion | None
     numbers: NumberFit | None
+    coverage: list[CoveragePoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +177,14 @@ def _decision(target: TargetBody, found: HeadDetail, head: FittedHead) -> tuple[
 
 def _part(judged: JudgedRows, head: FittedHead, decision: Decision) -> JudgedPart:
     if judged.task is Task.REGRESSION or head.classes is None:
-        return JudgedPart(judged.on, len(judged), [], None, _numbers(judged, head))
+        return JudgedPart(judged.on, len(judged), [], None, _numbers(judged), _coverage(judged, head))
     return JudgedPart(
         judged.on,
         len(judged),
         _calibrations(judged, head.classes),
         _confusion(judged, head.classes, decision),
         None,
+        _coverage(judged, head),
     )
 
 
@@ -213,14 +214,23 @@ def _confusion(judged: JudgedRows, classes: tuple[JsonScalar, ...], decision: De
     )
 
 
-def _numbers(judged: JudgedRows, head: FittedHead) -> NumberFit:
+def _numbers(judged: JudgedRows) -> NumberFit:
     sample = spread_sample(judged.outputs)
     points = list(zip(judged.outputs[sample].tolist(), judged.labels[sample].tolist(), strict=True))
-    coverage = []
-    if all(isinstance(need, RowFeaturesPass) for need in head.needs):  # their outputs are the values
-        logits = torch.from_numpy(judged.outputs).unsqueeze(1)
-        for asked in COVERAGES:
-            interval = head.finish((logits,), asked).interval
-            if interval is not None:
-                coverage.append(coverage_point(asked, judged.labels, interval, judged.weights))
-    return NumberFit(points, coverage)
+    return NumberFit(points)
+
+
+def _coverage(judged: JudgedRows, head: FittedHead) -> list[CoveragePoint]:
+    """What the head's intervals or sets come to on the hold-out; out of fold the report says it, fold by fold."""
+    if judged.on != "holdout" or not isinstance(head, ScoringHead):
+        return []
+    found = []
+    for asked in COVERAGES:
+        if judged.task is Task.REGRESSION:
+            intervals = head.finishing.intervals_around(judged.outputs, asked)
+            if intervals is not None:
+                found.append(interval_coverage(asked, judged.labels, intervals, judged.weights))
+        elif head.finishing.sets is not None:
+            in_set = head.finishing.sets.contains(judged.outputs, asked)
+            found.append(set_coverage(asked, judged.labels, in_set, judged.weights))
+    return found

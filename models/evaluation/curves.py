@@ -74,14 +74,14 @@ def confusion_counts(labels: FloatArray, decided: IndexArray, num_classes: int) 
 
 @dataclass(frozen=True, slots=True)
 class CoveragePoint:
-    """Of intervals that promise `asked`, the share `found` that hold the label, and their mean width."""
+    """Of intervals or sets that promise `asked`, the share `found` that hold the label, and their mean width or size."""
 
     asked: float
     found: float
-    width: float
+    size: float
 
 
-def coverage_point(
+def interval_coverage(
     asked: float, labels: FloatArray, intervals: FloatArray, weights: FloatArray
 ) -> CoveragePoint:
     """`intervals` [n, 2] for `labels` [n]."""
@@ -89,6 +89,18 @@ def coverage_point(
     widths = intervals[:, 1] - intervals[:, 0]
     return CoveragePoint(
         asked, float(np.average(is_inside, weights=weights)), float(np.average(widths, weights=weights))
+    )
+
+
+def set_coverage(
+    asked: float, labels: FloatArray, in_set: npt.NDArray[np.bool_], weights: FloatArray
+) -> CoveragePoint:
+    """`in_set` [n, K] for `labels` [n]."""
+    is_inside = in_set[np.arange(len(labels)), labels.astype(np.int64)]
+    return CoveragePoint(
+        asked,
+        float(np.average(is_inside, weights=weights)),
+        float(np.average(in_set.sum(axis=1), weights=weights)),
     )
 
 

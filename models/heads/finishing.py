@@ -78,18 +78,21 @@ class Finishing:
         check_coverage(coverage)
         if task is Task.REGRESSION:
             value = np.ascontiguousarray(scores[:, 0])
-            if self.intervals is None:
-                return HeadPrediction(value=value)
-            low, high = self.intervals.offsets(coverage)
-            size = np.ones(len(value)) if self.error_scale is None else self.error_scale.at(value)
-            ends = np.stack([value + low * size, value + high * size], axis=1)
-            return HeadPrediction(value=value, interval=ends)
+            return HeadPrediction(value=value, interval=self.intervals_around(value, coverage))
         probabilities = probabilities_of(self.calibrated(scores))
         return HeadPrediction(
             probabilities=probabilities,
             label_index=probabilities.argmax(axis=1).astype(np.int64),
             in_set=None if self.sets is None else self.sets.contains(probabilities, coverage),
         )
+
+    def intervals_around(self, values: FloatArray, coverage: float) -> FloatArray | None:
+        """Lower and upper ends [B, 2] around `values` [B]; None where there are no intervals."""
+        if self.intervals is None:
+            return None
+        low, high = self.intervals.offsets(coverage)
+        size = np.ones(len(values)) if self.error_scale is None else self.error_scale.at(values)
+        return np.stack([values + low * size, values + high * size], axis=1)
 
     def report(self) -> dict[str, object]:
         """What a head's report says of it."""

@@ -30,7 +30,7 @@ from models.training.targets import JsonObject
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
 MAX_CONTROL_ROWS = 2_000
 MIN_CONTROL_ROWS = 20
-TIME_SHARE = 0.1  # of what is left for the target
+TIME_SHARE = 0.2  # of what is left for the target
 ALARM_LEVEL = 0.999  # one fit in two thousand is warned of by chance
 
 

@@ -11,11 +11,22 @@ import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from models.errors import Interrupted
+from models.evaluation.judged import JudgedRows
+from models.evaluation.metrics import NO_SKILL, PRIMARY, estimate_all
 from models.features.schema import Task
 from models.heads import DEFAULT_HEAD, HEADS, READERS, HeadConfig, load_head
 from models.heads.prediction import HiddenColumnPass, RowFeaturesPass
 from models.heads.problem import HeadFit, HeadProblem, Pace
-from tests.models.small_problems import FINGERPRINT, VIEW, inputs_of, small_problem, without_folds
+from tests.models.small_problems import (
+    FINGERPRINT,
+    VIEW,
+    features_of,
+    inputs_of,
+    labels_of,
+    problem_of,
+    small_problem,
+    without_folds,
+)
 
 ADAPTER: TypeAdapter[HeadConfig] = TypeAdapter(HeadConfig)
 CONFIGS = [pytest.param(config, id=config.model_fields["kind"].default) for config in HEADS]
@@ -145,3 +156,49 @@ def test__head__asked_to_stop__is_interrupted(config: MakeConfig) -> None:
     )
     with pytest.raises(Interrupted):
         _fit(config, stopped)
+
+
+LEARNING = [
+    pytest.param(config, id=config.model_fields["kind"].default)
+    for config in HEADS
+    if config.learns_from_labels
+]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("config", LEARNING)
+def test__head__labels_that_changed_places__out_of_fold_no_better_than_chance(
+    config: MakeConfig, task: Task
+) -> None:
+    features = features_of(240)
+    labels = np.random.default_rng(4).permutation(labels_of(features, task))
+    problem = problem_of(features, labels, task)
+    fit = _fit(config, problem)
+    assert fit.out_of_fold is not None
+    judged = JudgedRows(
+        task, "out_of_fold", fit.judged, labels[fit.judged], fit.out_of_fold, problem.weights[fit.judged]
+    )
+    estimate = estimate_all(judged)[PRIMARY[task]]
+    interval = estimate.interval(0.999)
+    assert interval is not None
+    assert interval.low <= NO_SKILL[task]
+    if task is not Task.REGRESSION:
+        assert interval.high >= NO_SKILL[task]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("config", LEARNING)
+def test__head__new_rows__sets_and_intervals_hold_what_they_promise(config: MakeConfig, task: Task) -> None:
+    features = features_of(1_000)
+    labels = labels_of(features, task, noise=1.0)
+    head = _fit(config, problem_of(features[:300], labels[:300], task)).head
+    prediction = head.finish(inputs_of(head, features[300:]), 0.9)
+    if task is Task.REGRESSION:
+        assert prediction.interval is not None
+        hits = (prediction.interval[:, 0] <= labels[300:]) & (labels[300:] <= prediction.interval[:, 1])
+    else:
+        assert prediction.in_set is not None
+        hits = prediction.in_set[np.arange(700), labels[300:].astype(np.int64)]
+        assert bool(prediction.in_set.any(axis=1).all())
+        assert not bool(prediction.in_set.all())
+    assert 0.84 <= float(hits.mean()) <= 0.97  # one draw of 300 labels: a standard deviation is about .02

@@ -120,7 +120,23 @@ def test__head_report__binary_with_a_rule__shows_confusion_under_it(hostile: Ser
 def test__head_report__regression__shows_residuals_and_coverage(hostile: Service) -> None:
     page = page_of(hostile, f"{TARGETS}/amount/heads/1/report")
     assert "Residuals" in page.text
-    assert "Intervals" in page.headings
+    assert "Do its promises hold" in page.headings
+    assert "Mean width" in page.text
+
+
+@pytest.mark.parametrize("target", ["churn", "amount"])
+def test__head_report__promises_and_control__as_in_the_answer(hostile: Service, target: str) -> None:
+    page = page_of(hostile, f"{TARGETS}/{target}/heads/1/report")
+    report = hostile.http.get(f"{TARGETS}/{target}/heads/1").json()["report"]
+    size = "mean_size" if target == "churn" else "mean_width"
+    assert [point["asked"] for point in report["coverage"]] == [0.5, 0.8, 0.9, 0.95]
+    assert {point[size] for point in report["coverage"]} <= set(page.numbers)
+    control = report["permutation_control"]
+    if "reason" in control:  # on a busy machine there may be no time for it
+        assert control["reason"] in page.text
+    else:
+        assert {control["value"], control["chance"]} <= set(page.numbers)
+    assert "Control: labels that mean nothing" in page.headings
 
 
 def test__importance__of_a_head__names_the_column_that_decides(hostile: Service) -> None:

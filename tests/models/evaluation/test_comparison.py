@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from models.errors import BundleError
-from models.evaluation.comparison import MIN_COMMON_ROWS, compare_paired, difference
+from models.evaluation.comparison import MIN_COMMON_ROWS, PairedComparison, compare_paired, difference
 from models.evaluation.estimates import FloatArray
 from models.evaluation.judged import JudgedRows
 from models.evaluation.metrics import estimate_all
@@ -83,6 +83,24 @@ def test__difference__clearly_better_model__interval_on_its_side_and_verdict_say
     both = {"logistic": better, "lightgbm": worse}
     assert "LightGBM" in verdict_sentence(both, "out_of_fold", beats_constant=True)
     assert "not shown to be better" in verdict_sentence(both, "out_of_fold", beats_constant=False)
+
+
+@pytest.mark.parametrize("has_trees", [True, False])
+@pytest.mark.parametrize("gap", [0.04, 0.0, -0.04])
+def test__verdict__two_baselines__names_both_and_credits_the_encoder_only_where_it_is_alone(
+    gap: float, has_trees: bool
+) -> None:
+    comparisons = {
+        "logistic": PairedComparison("auc", 500, 0.05, 0.03, 0.07),
+        "lightgbm": PairedComparison("auc", 500, gap, gap - 0.01, gap + 0.01),
+    }
+    words = verdict_sentence(comparisons, "out_of_fold", beats_constant=True, has_trees=has_trees)
+    assert "LightGBM" in words
+    assert "Against logistic regression on raw features: +5.0 ± 2.0." in words
+    assert ("encoder" in words) is not has_trees
+    assert ("this head" in words.lower()) is has_trees
+    assert words.startswith("Use more labels; ") is (gap < 0)
+    assert words[0].isupper()
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.8])

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation.curves import calibration_bins, confusion_counts, coverage_point, spread_sample
+from models.evaluation.curves import (
+    calibration_bins,
+    confusion_counts,
+    interval_coverage,
+    set_coverage,
+    spread_sample,
+)
 from models.evaluation.importance import (
     MAX_ROWS,
     MIN_COLUMNS,
@@ -109,8 +115,11 @@ def test__calibration_bins__one_probability_or_no_rows__one_bin_or_none() -> Non
 def test__confusion_coverage_and_sample__small_cases__are_counted() -> None:
     counts = confusion_counts(np.array([0.0, 1.0, 1.0]), np.array([0, 1, 0]), 2)
     assert counts.tolist() == [[1, 0], [1, 1]]
-    point = coverage_point(0.9, np.array([1.0, 5.0]), np.array([[0.0, 2.0], [0.0, 4.0]]), np.ones(2))
-    assert (point.found, point.width) == (0.5, 3.0)
+    point = interval_coverage(0.9, np.array([1.0, 5.0]), np.array([[0.0, 2.0], [0.0, 4.0]]), np.ones(2))
+    assert (point.found, point.size) == (0.5, 3.0)
+    in_set = np.array([[True, False, False], [True, True, False], [False, False, True]])
+    of_sets = set_coverage(0.9, np.array([0.0, 1.0, 1.0]), in_set, np.ones(3))
+    assert [of_sets.found, of_sets.size] == pytest.approx([2 / 3, 4 / 3])
     values = np.random.default_rng(0).normal(size=5_000)
     sample = spread_sample(values, 100)
     assert len(sample) == 100
