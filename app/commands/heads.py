@@ -12,7 +12,7 @@ from app.commands.console import say, show_fields, show_table
 from app.commands.encoders import Version
 from app.commands.exit_codes import ExitCode
 from app.commands.following import Wait, report_started
-from app.commands.metrics_table import leading_row, metric_rows
+from app.commands.metrics_table import control_line, leading_row, metric_rows, promise_rows
 from app.commands.session import session_of
 from app.commands.tables import TableName, Yes
 from app.commands.targets import TargetName
@@ -114,7 +114,12 @@ def show_head(ctx: typer.Context, table: TableName, target: TargetName, version:
         ["metric", "on", "head", *baselines],
         [[r.metric, r.on, r.head, *map(r.baselines.get, baselines)] for r in rows],
     )
-    for warning in (found.get("report") or {}).get("warnings") or ():
+    report = found.get("report") or {}
+    if promises := promise_rows(report):
+        show_table(["coverage asked", "found out of fold", "mean size or width"], promises)
+    if control := control_line(report):
+        say(control)
+    for warning in report.get("warnings") or ():
         say(f"warning: {warning}", style="yellow")
 
 

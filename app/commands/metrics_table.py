@@ -64,4 +64,27 @@ def metric_text(metric: object) -> str:
         return "–"
     low, high = metric.get("low"), metric.get("high")
     interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
+    if metric.get("of_perfect") is not None:
+        interval = f" (perfect: {metric['of_perfect']:.3g})"
     return f"{metric['value']:.3g}{interval}"
+
+
+def promise_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Coverage asked for, what was found of it out of fold, and the mean size of sets or width of intervals."""
+    return [
+        [
+            f"{point['asked']:.0%}",
+            metric_text({"value": point["found"], **{end: point[end] for end in ("low", "high")}}),
+            f"{point.get('mean_size', point.get('mean_width')):.3g}",
+        ]
+        for point in report.get("coverage") or ()
+    ]
+
+
+def control_line(report: Mapping[str, Any]) -> str | None:
+    """What the head makes of labels that have changed places; None where that was not computed."""
+    control = report.get("permutation_control") or {}
+    if control.get("value") is None:
+        return None
+    verdict = "above chance: see the warnings" if control["is_above_chance"] else "no better than chance"
+    return f"control on permuted labels: {control['metric']} {metric_text(control)}, {verdict}"

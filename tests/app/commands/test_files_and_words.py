@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.commands.column_words import overrides_from, split_names
 from app.commands.console import cell_text, clean, show_table
 from app.commands.demo_story import free_name, name_from
-from app.commands.metrics_table import leading_row, metric_rows, metric_text
+from app.commands.metrics_table import control_line, leading_row, metric_rows, metric_text, promise_rows
 from app.commands.openapi import openapi_text
 from app.commands.row_files import guarded, read_objects, read_rows, typed, write_frame
 from app.commands.targets import json_scalar
@@ -191,6 +191,25 @@ def test__metrics__out_of_fold_and_holdout__stand_beside_their_baselines() -> No
     assert leading.on == "out of fold"
     assert leading_row({"metrics": None}) is None
     assert metric_text(None) == "–"
+    assert metric_text({"value": 0.04, "low": None, "of_perfect": 0.031}) == "0.04 (perfect: 0.031)"
+
+
+def test__promises__of_a_report__as_text() -> None:
+    point = {"asked": 0.9, "found": 0.912, "low": 0.87, "high": 0.94}
+    report = {"coverage": [point | {"mean_size": 1.25}, point | {"mean_width": 1234.0}]}
+    assert promise_rows(report) == [
+        ["90%", "0.912 [0.87, 0.94]", "1.25"],
+        ["90%", "0.912 [0.87, 0.94]", "1.23e+03"],
+    ]
+    assert promise_rows({}) == []
+    control = {"metric": "auc", "value": 0.51, "low": 0.45, "high": 0.57, "is_above_chance": False}
+    told = control_line({"permutation_control": control})
+    assert told == "control on permuted labels: auc 0.51 [0.45, 0.57], no better than chance"
+    above = control_line({"permutation_control": control | {"is_above_chance": True}})
+    assert above is not None
+    assert "warnings" in above
+    assert control_line({"permutation_control": {"reason": "time was short"}}) is None
+    assert control_line({}) is None
 
 
 def test__openapi__written_then_checked__is_current(run_alone: Run, tmp_path: Path) -> None:
