@@ -25,6 +25,8 @@ from benchmarks.quality.systems.perceptrons import (
     MLPPseudoSystem,
     MLPSystem,
     SparseMLPSystem,
+    linear_layers,
+    make_prunable,
     prune,
 )
 from benchmarks.quality.systems.pretraining import PretrainingBudget
@@ -198,7 +200,9 @@ def test__prune__training_goes_on__pruned_weights_stay_zero() -> None:
     columns = NeuralColumns(easy_trial(Task.BINARY)[0])
     rows = columns.rows_at(np.arange(60))
     network = Network(EmbeddedInputs(columns.shape), 2)
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    layers = linear_layers(network)
+    for layer in layers:
+        make_prunable(layer)
     prune(layers, 0.5)
     prune(layers, 0.5)
     is_zero = [layer.weight == 0 for layer in layers]

@@ -47,19 +47,17 @@ class BottleneckNetwork(nn.Module):
     def sample(self, rows: Rows, noise: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Outputs of samples [S, b, o], and the rate in nats per row, a scalar."""
         mean, spread = self.gaussian(self.hidden(self.inputs(rows))).chunk(2, dim=1)
-        encoded = torch.distributions.Normal(mean, functional.softplus(spread + INITIAL_SPREAD) + 1e-4)
+        scale = functional.softplus(spread + INITIAL_SPREAD) + 1e-4
         if noise is None:
             noise = torch.randn(TRAINING_SAMPLES, *mean.shape)
-        samples = encoded.mean + encoded.stddev * noise
-        rate = (encoded.log_prob(samples).sum(dim=2) - self._marginal(samples)).mean()
+        samples = mean + scale * noise
+        rate = (log_density(samples, mean, scale).sum(dim=2) - self._marginal(samples)).mean()
         return self.output(samples), rate
 
     def _marginal(self, samples: torch.Tensor) -> torch.Tensor:
         """Log-density of samples [S, b, z] under the mixture; [S, b]."""
-        gaussians = torch.distributions.Normal(
-            self.mixture_means, functional.softplus(self.mixture_spreads) + 1e-4
-        )
-        densities = gaussians.log_prob(samples.unsqueeze(2)).sum(dim=3)
+        scales = functional.softplus(self.mixture_spreads) + 1e-4
+        densities = log_density(samples.unsqueeze(2), self.mixture_means, scales).sum(dim=3)
         return torch.logsumexp(densities + self.mixture_weights.log_softmax(dim=0), dim=2)
 
     def forward(self, rows: Rows) -> torch.Tensor:
@@ -68,6 +66,11 @@ class BottleneckNetwork(nn.Module):
         if not self.is_classifier:
             return outputs.mean(dim=0)
         return torch.logsumexp(outputs.log_softmax(dim=2), dim=0) - math.log(PREDICTION_SAMPLES)
+
+
+def log_density(values: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Of a Gaussian, element by element."""
+    return -0.5 * ((values - mean) / scale).square() - scale.log() - 0.5 * math.log(2 * math.pi)
 
 
 def bottleneck(network: nn.Module, rows: Rows, targets: torch.Tensor, progress: float) -> torch.Tensor:

@@ -101,7 +101,8 @@ def train(
         network.train()
         for positions in shuffled_batches(len(rows), batch_size):
             optimiser.zero_grad()
-            objective(network, rows.take(positions), targets[positions], epoch / num_epochs).backward()
+            loss = objective(network, rows.take(positions), targets[positions], epoch / num_epochs)
+            torch.autograd.backward(loss)
             optimiser.step()
         after_epoch(epoch)
         if judged is None:
@@ -122,7 +123,7 @@ def adamw(module: nn.Module, learning_rate: float, weight_decay: float) -> torch
 
 def shuffled_batches(num_rows: int, batch_size: int) -> Iterator[torch.Tensor]:
     """Positions of one epoch, int64; the last batch is as large as what is left, but never one row to be normalised."""
-    batches = list(torch.randperm(num_rows).split(batch_size))
+    batches = list(torch.split(torch.randperm(num_rows), batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     yield from batches
@@ -133,4 +134,6 @@ def predict(network: nn.Module, rows: Rows) -> torch.Tensor:
     network.eval()
     size = max(32, min(4_096, PREDICTED_CELLS // max(1, rows.codes.shape[1])))
     with torch.no_grad():
-        return torch.cat([network(rows.take(positions)) for positions in torch.arange(len(rows)).split(size)])
+        return torch.cat(
+            [network(rows.take(positions)) for positions in torch.split(torch.arange(len(rows)), size)]
+        )

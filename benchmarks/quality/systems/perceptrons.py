@@ -42,31 +42,44 @@ class SparseMLPSystem(MLPSystem):
     name = "sparse-mlp"
     about = f"The MLP, {PRUNED_SHARE:.0%} of its remaining weights, the smallest, set to zero for good every {PRUNE_EVERY} epochs"
 
+    def network(self, shape: RowShape, num_outputs: int) -> nn.Module:
+        network = super().network(shape, num_outputs)
+        for layer in linear_layers(network):
+            make_prunable(layer)
+        return network
+
     def after_epoch(self, network: nn.Module, epoch: int) -> None:
-        linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
         if (epoch + 1) % PRUNE_EVERY == 0:
-            prune(linear, PRUNED_SHARE)
+            prune(linear_layers(network), PRUNED_SHARE)
+
+
+def linear_layers(network: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+
+
+def make_prunable(layer: nn.Linear) -> None:
+    """Weights that are pruned stay zero: the optimiser moves them by their past gradients too, and decays others.
+
+    What is pruned is part of the layer's state: the best epoch's weights come back with the best epoch's pruning.
+    """
+    layer.register_buffer("is_kept", torch.ones_like(layer.weight, dtype=torch.bool))
+    layer.register_forward_pre_hook(_hold)
 
 
 def prune(layers: list[nn.Linear], share: float) -> None:
-    """Set the smallest `share` of all weights not yet zero to zero, and keep them there."""
-    sizes = torch.cat([layer.weight.detach().abs().flatten() for layer in layers])
-    kept = sizes[sizes > 0]
+    """Set the smallest `share` of all weights still there to zero for good; `layers` are prunable."""
+    kept = torch.cat([layer.weight.detach().abs()[layer.get_buffer("is_kept")] for layer in layers])
     if len(kept) == 0:
         return
     threshold = kept.kthvalue(max(1, int(share * len(kept)))).values
     for layer in layers:
-        is_kept = layer.weight.detach().abs() > threshold
-        layer.weight.data.mul_(is_kept)
-        # The optimiser moves weights by their past gradients too, so that zeroing gradients alone would not hold them.
-        if not hasattr(layer, "is_kept"):
-            layer.register_forward_pre_hook(_hold)
-        layer.register_buffer("is_kept", is_kept, persistent=False)
+        layer.get_buffer("is_kept").logical_and_(layer.weight.detach().abs() > threshold)
+        _hold(layer, ())
 
 
 def _hold(layer: nn.Module, inputs: object) -> None:
     with torch.no_grad():
-        layer.weight.mul_(layer.is_kept)
+        layer.get_parameter("weight").mul_(layer.get_buffer("is_kept"))
 
 
 class MLPEntropySystem(MLPSystem):

@@ -45,7 +45,7 @@ def pretrain(
             if num_left <= 0:
                 break
             optimiser.zero_grad()
-            loss_of(rows.take(positions)).backward()
+            torch.autograd.backward(loss_of(rows.take(positions)))
             optimiser.step()
             num_left -= len(positions)
 
