@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from models.encoders import Encoder, EncoderConfig
 from models.encoders.column_guesses import ColumnGuesses
 from models.encoders.row_features import LAYOUT_VERSION, RowFeatures
+from models.encoders.tuning import with_weights
 from models.errors import BundleError, EncoderError
 from models.features.codec import Codec, Codes
 from models.features.schema import TableSchema
@@ -76,6 +77,14 @@ class EncoderBundle:
         if self.column_outputs is not None:
             tensors += self.column_outputs.parameters()
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def row_features_with(self, weights: Mapping[str, torch.Tensor]) -> RowFeatures:
+        """Row features as this encoder's architecture makes them with other weights, which are shared, not copied.
+
+        Raises:
+            BundleError: names or shapes are not the architecture's (code `head_does_not_fit`).
+        """
+        return RowFeatures(self.codec, with_weights(self.encoder, weights), self.layout_version)
 
     def to_files(self) -> dict[str, bytes]:
         """File name to content; equal bundles give equal bytes."""

@@ -1,7 +1,8 @@
 """Predictions of many heads for the same rows: one row-feature pass per distinct view, one product per view.
 
 Heads that read the encoder's guess of a hidden column have passes of their own, shared by all that leave the same
-columns in view. Heads that read the columns themselves share one table of numbers per view.
+columns in view. Heads that read the columns themselves share one table of numbers per view. A head with an encoder of its
+own costs a pass of its own.
 
 The bitwise rule (DESIGN, section 5): what a head says about a row is the same alone and in any company of rows
 and heads. Row features hold it by themselves; the product of the stacked heads holds it when rows and outputs
@@ -22,6 +23,7 @@ import polars as pl
 import torch
 
 from models.bundle import EncoderBundle
+from models.encoders.row_features import RowFeatures
 from models.errors import BundleError
 from models.features.codec import Codes
 from models.features.column_values import ColumnValues
@@ -32,12 +34,17 @@ from models.heads.prediction import (
     HeadPrediction,
     HiddenColumnPass,
     Inputs,
+    Pass,
     RowFeaturesPass,
+    TunedEncoderPass,
 )
 from models.layers.linear import PAD, padded_product
 
 CHUNK_ROWS = 4_096  # bounds the memory of row features: 4,096 rows of 4,608 features are 72 MiB
 MAX_STACKS = 64
+MAX_TUNED = (
+    64  # encoders of heads; their weights are the heads' own, so each keeps little more than its head does
+)
 
 View = tuple[str, ...]
 _Place = tuple[int, int]  # position of a head among those asked for, and of a pass among its needs
@@ -66,6 +73,16 @@ class _Stack:
     spans: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Tuned:
+    """Row features with the weights of one pass; `weight` [O, F] and `bias` [O], O padded to a multiple of 16."""
+
+    need: TunedEncoderPass  # kept alive, so that no other pass can take over the identity of a key
+    row_features: RowFeatures
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
 class Predictor:
     """Applies heads to rows, for one encoder. Safe to share between threads.
 
@@ -78,6 +95,7 @@ class Predictor:
         self.bundle = bundle
         self.fingerprint = encoder_fingerprint(bundle)
         self._stacks: OrderedDict[tuple[int, ...], _Stack] = OrderedDict()
+        self._tuned: OrderedDict[int, _Tuned] = OrderedDict()
         self._lock = threading.Lock()
 
     def predict(
@@ -106,6 +124,7 @@ class Predictor:
         found |= self._guesses(codes, heads)
         found |= self._products(codes, heads, features or {})
         found |= self._column_values(codes, heads)
+        found |= self._own_products(codes, heads)
         inputs: list[Inputs] = [
             tuple(found[position, slot] for slot in range(len(head.needs)))
             for position, head in enumerate(heads)
@@ -162,6 +181,38 @@ class Predictor:
         return found
 
     @torch.inference_mode()
+    def _own_products(self, codes: Codes, heads: Sequence[FittedHead]) -> _Found:
+        """A pass of its own for every head that brings an encoder."""
+        found: _Found = {}
+        for place, head, need in _passes(heads):
+            if isinstance(need, TunedEncoderPass):
+                tuned = self._tuned_of(head, need)
+                logits = torch.empty(len(codes), len(need.bias))
+                for start in range(0, len(codes), CHUNK_ROWS):
+                    rows = slice(start, min(start + CHUNK_ROWS, len(codes)))
+                    part = tuned.row_features.compute(codes.select_rows(rows), head.view)
+                    logits[rows] = padded_product(part, tuned.weight, tuned.bias)[:, : len(need.bias)]
+                found[place] = logits
+        return found
+
+    def _tuned_of(self, head: FittedHead, need: TunedEncoderPass) -> _Tuned:
+        key = id(need)
+        with self._lock:
+            tuned = self._tuned.get(key)
+            if tuned is not None:
+                self._tuned.move_to_end(key)
+                return tuned
+        row_features = self.bundle.row_features_with(need.encoder)
+        _check_width(head, need, row_features.width(head.view))
+        weight, bias, _ = _stacked([need])
+        tuned = _Tuned(need, row_features, weight, bias)
+        with self._lock:
+            self._tuned[key] = tuned
+            while len(self._tuned) > MAX_TUNED:
+                self._tuned.popitem(last=False)
+        return tuned
+
+    @torch.inference_mode()
     def _logits(self, codes: Codes, view: View, stack: _Stack, features: torch.Tensor | None) -> torch.Tensor:
         """Outputs [B, O] of the stacked products, chunk by chunk."""
         num_rows = len(codes)
@@ -199,35 +250,44 @@ class Predictor:
 
     def _build(self, view: View, heads: tuple[FittedHead, ...]) -> _Stack:
         width = self.bundle.row_features.width(view)
-        products = []
+        products = [need for _, _, need in _passes(heads) if isinstance(need, RowFeaturesPass)]
         for _, head, need in _passes(heads):
-            if not isinstance(need, RowFeaturesPass):
-                continue
-            if need.weight.shape[1] != width:
-                raise BundleError(
-                    f"a {head.kind} head expects {need.weight.shape[1]} row features, the encoder gives {width} for "
-                    f"its view of {len(view)} absent columns; fit the head again",
-                    code="head_does_not_fit",
-                )
-            products.append(need)
-        num_outputs = sum(len(product.bias) for product in products)
-        padded = -(-num_outputs // PAD) * PAD
-        weight = torch.zeros(padded, width)
-        bias = torch.zeros(padded)
-        spans = []
-        start = 0
-        for product in products:
-            stop = start + len(product.bias)
-            weight[start:stop] = product.weight
-            bias[start:stop] = product.bias
-            spans.append((start, stop))
-            start = stop
-        return _Stack(heads, weight, bias, tuple(spans))
+            if isinstance(need, RowFeaturesPass):
+                _check_width(head, need, width)
+        return _Stack(heads, *_stacked(products))
+
+
+def _check_width(head: FittedHead, need: RowFeaturesPass | TunedEncoderPass, width: int) -> None:
+    if need.weight.shape[1] != width:
+        raise BundleError(
+            f"a {head.kind} head expects {need.weight.shape[1]} row features, the encoder gives {width} for "
+            f"its view of {len(head.view)} absent columns; fit the head again",
+            code="head_does_not_fit",
+        )
+
+
+def _stacked(
+    products: Sequence[RowFeaturesPass | TunedEncoderPass],
+) -> tuple[torch.Tensor, torch.Tensor, tuple[tuple[int, int], ...]]:
+    """Weight [O, F] and bias [O] of all of one width, O padded to a multiple of 16, and where each has its outputs."""
+    num_outputs = sum(len(product.bias) for product in products)
+    padded = -(-num_outputs // PAD) * PAD
+    weight = torch.zeros(padded, products[0].weight.shape[1])
+    bias = torch.zeros(padded)
+    spans = []
+    start = 0
+    for product in products:
+        stop = start + len(product.bias)
+        weight[start:stop] = product.weight
+        bias[start:stop] = product.bias
+        spans.append((start, stop))
+        start = stop
+    return weight, bias, tuple(spans)
 
 
 def _passes(
     heads: Sequence[FittedHead],
-) -> Iterator[tuple[_Place, FittedHead, RowFeaturesPass | HiddenColumnPass | ColumnValuesPass]]:
+) -> Iterator[tuple[_Place, FittedHead, Pass]]:
     for position, head in enumerate(heads):
         for slot, need in enumerate(head.needs):
             yield (position, slot), head, need

@@ -11,6 +11,8 @@ from models.errors import BundleError
 from models.heads.auto import AutoHeadConfig
 from models.heads.blend_head import BlendHead
 from models.heads.files import HeadFiles, unpack
+from models.heads.full import FullHeadConfig
+from models.heads.full_head import FullHead
 from models.heads.gbdt import GbdtHeadConfig
 from models.heads.gbdt_head import GbdtHead
 from models.heads.linear import LinearHeadConfig
@@ -20,16 +22,23 @@ from models.heads.zero_shot import ZeroShotHeadConfig
 from models.heads.zero_shot_head import ZeroShotHead
 
 HeadConfig = Annotated[
-    LinearHeadConfig | AutoHeadConfig | GbdtHeadConfig | ZeroShotHeadConfig, Discriminator("kind")
+    LinearHeadConfig | AutoHeadConfig | GbdtHeadConfig | FullHeadConfig | ZeroShotHeadConfig,
+    Discriminator("kind"),
 ]
 """What a client asks for; validated by its `kind`."""
 
 HEADS: tuple[
-    type[LinearHeadConfig] | type[AutoHeadConfig] | type[GbdtHeadConfig] | type[ZeroShotHeadConfig], ...
+    type[LinearHeadConfig]
+    | type[AutoHeadConfig]
+    | type[GbdtHeadConfig]
+    | type[FullHeadConfig]
+    | type[ZeroShotHeadConfig],
+    ...,
 ] = (
     LinearHeadConfig,
     AutoHeadConfig,
     GbdtHeadConfig,
+    FullHeadConfig,
     ZeroShotHeadConfig,
 )
 
@@ -42,6 +51,7 @@ def _read_blend(parts: HeadFiles) -> FittedHead:
 
 READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {
     "blend": _read_blend,
+    "full": FullHead.from_parts,
     "gbdt": GbdtHead.from_parts,
     "linear": LinearHead.from_parts,
     "zero_shot": ZeroShotHead.from_parts,

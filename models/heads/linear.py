@@ -5,6 +5,7 @@ Shape letters: `n` fitted rows, `m` rows in folds, `F` row features, `r` directi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -35,51 +36,81 @@ class LinearHeadConfig(BaseModel):
         Raises:
             Interrupted: the caller asked to stop.
         """
-        target = _Target.of(problem)
-        folds = problem.folds
-        sample = np.arange(len(problem.labels)) if folds is None else folds.rows
-        index = torch.from_numpy(sample)
-        sample_weights = problem.weights[sample] / problem.weights[sample].mean()
-        rows = SpectralRows.of(
-            problem.scaling.apply(problem.features[index]), torch.from_numpy(sample_weights)
-        )
-        dtype = rows.coordinates.dtype
-        weights = torch.from_numpy(sample_weights).to(dtype)
-        found: CrossValidated | None = None
+        return solve(problem).head_fit(problem)
+
+
+def solve(problem: HeadProblem, shares: dict[float, float] | None = None) -> LinearSolution:
+    """The solution on all rows; `shares` of the strengths are chosen on the folds unless they are given.
+
+    Raises:
+        Interrupted: the caller asked to stop.
+    """
+    target = StandardisedLabels.of(problem)
+    folds = problem.folds
+    sample = np.arange(len(problem.labels)) if folds is None else folds.rows
+    index = torch.from_numpy(sample)
+    sample_weights = problem.weights[sample] / problem.weights[sample].mean()
+    rows = SpectralRows.of(problem.scaling.apply(problem.features[index]), torch.from_numpy(sample_weights))
+    dtype = rows.coordinates.dtype
+    weights = torch.from_numpy(sample_weights).to(dtype)
+    found: CrossValidated | None = None
+    if shares is None:
         shares = {DEFAULT_GRADE: 1.0}
         if folds is not None:
             loss = target.loss(sample, dtype)
             found = cross_validate(rows, loss, weights, folds, problem.task, problem.pace)
             shares = dict(zip(found.grades, found.shares().tolist(), strict=True))
-        weight, bias = _fit_all(problem, target, rows, shares)
-        return _assemble(problem, target, found, shares, weight, bias)
+    weight, bias = _fit_all(problem, target, rows, shares)
+    return LinearSolution(weight, bias, shares, target, found)
 
 
-class _Target:
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearSolution:
+    """Weight [O, F] and bias [O], float64, from scaled features to `target`.
+
+    `shares` is the say of each strength; `found` what it was chosen by, None where it was not.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    shares: dict[float, float]
+    target: StandardisedLabels
+    found: CrossValidated | None
+
+    def head_fit(self, problem: HeadProblem) -> HeadFit:
+        """The head on raw features, calibrated and judged out of fold."""
+        return _assemble(problem, self.target, self.found, self.shares, self.weight, self.bias)
+
+
+class StandardisedLabels:
     """Labels on the scale that is fitted: numbers are standardised, classes stay as they are."""
 
     def __init__(self, problem: HeadProblem, centre: float, spread: float) -> None:
         self._problem, self.centre, self.spread = problem, centre, spread
 
     @classmethod
-    def of(cls, problem: HeadProblem) -> _Target:
+    def of(cls, problem: HeadProblem) -> StandardisedLabels:
         if problem.task is not Task.REGRESSION:
             return cls(problem, 0.0, 1.0)
         centre = float(np.average(problem.labels, weights=problem.weights))
         spread = float(np.sqrt(np.average(np.square(problem.labels - centre), weights=problem.weights)))
         return cls(problem, centre, spread if spread > 1e-12 * abs(centre) else 1.0)
 
+    def of_rows(self, rows: np.ndarray) -> FloatArray:
+        """Of the rows at these positions."""
+        return np.asarray((self._problem.labels[rows] - self.centre) / self.spread)
+
     def loss(self, rows: np.ndarray, dtype: torch.dtype) -> Loss:
-        labels = self._problem.labels[rows]
+        labels = self.of_rows(rows)
         if self._problem.task is Task.REGRESSION:
-            return SquaredLoss(torch.from_numpy((labels - self.centre) / self.spread).to(dtype))
+            return SquaredLoss(torch.from_numpy(labels).to(dtype))
         if self._problem.task is Task.BINARY:
             return BinaryLoss(torch.from_numpy(labels).to(dtype))
         return MulticlassLoss(torch.from_numpy(labels), self._problem.num_outputs)
 
 
 def _fit_all(
-    problem: HeadProblem, target: _Target, rows: SpectralRows, shares: dict[float, float]
+    problem: HeadProblem, target: StandardisedLabels, rows: SpectralRows, shares: dict[float, float]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight [O, F] and bias [O], float64, on standardised features, from all rows."""
     num_rows = len(problem.labels)
@@ -106,7 +137,7 @@ def _fit_all(
 
 def _assemble(
     problem: HeadProblem,
-    target: _Target,
+    target: StandardisedLabels,
     found: CrossValidated | None,
     shares: dict[float, float],
     weight: torch.Tensor,

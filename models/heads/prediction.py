@@ -6,6 +6,7 @@ class for multiclass), `K` classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,7 +74,24 @@ class ColumnValuesPass:
     """The columns of the view as numbers [B, C'], as `models.features.column_values` gives them; no encoder is run."""
 
 
-Pass = RowFeaturesPass | HiddenColumnPass | ColumnValuesPass
+@dataclass(frozen=True, slots=True, eq=False)
+class TunedEncoderPass:
+    """Row features made with encoder weights of the head's own, times `weight` [O, F] plus `bias` [O], float32.
+
+    Codec and architecture are the encoder's; `encoder` has all its weights by name. It is an encoder pass more, so a
+    head keeps one such object, by which a tuned encoder is found again.
+    """
+
+    encoder: Mapping[str, torch.Tensor]
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.encoder.values(), self.weight, self.bias))
+
+
+Pass = RowFeaturesPass | HiddenColumnPass | ColumnValuesPass | TunedEncoderPass
 Inputs = tuple[torch.Tensor, ...]
 """What the passes of a head gave for `B` rows, one float32 [B, …] each, in the order of its `needs`."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from models.encoders.tuning import TunableEncoder
 from models.errors import Interrupted
 from models.features.codec import CodecColumn
 from models.features.column_values import ColumnValues
@@ -58,7 +59,7 @@ class HeadProblem:
 
     Shape: `features` [n, F] float32, as the encoder gives them; `columns` the same rows as plain numbers; `labels` [n], class index or number; `weights`
     [n] positive, of mean 1. `folds` is None where the labels are too few to be divided. `guessed` is there for kinds
-    that do not learn from labels; for them n is 0.
+    that do not learn from labels; for them n is 0. `tunable` has the same n rows, for kinds that change the encoder.
     """
 
     task: Task
@@ -73,6 +74,7 @@ class HeadProblem:
     folds: Folds | None
     pace: Pace = field(default_factory=Pace)
     guessed: GuessedColumn | None = None
+    tunable: TunableEncoder | None = None
 
     @property
     def num_outputs(self) -> int:

@@ -14,6 +14,7 @@ import polars as pl
 import torch
 
 from models.bundle import EncoderBundle
+from models.encoders.tuning import TunableEncoder
 from models.errors import InputError, Interrupted
 from models.evaluation.judged import JudgedRows
 from models.evaluation.leaks import find_leaks
@@ -262,6 +263,7 @@ class _Session:
             weights=fitted.weights,
             folds=folds,
             pace=pace,
+            tunable=TunableEncoder.of(self.bundle.codec, self.bundle.encoder, known.codes, target.view),
         )
         try:
             config, began = self.config_of(target), time.monotonic()

@@ -141,6 +141,7 @@ def permutation_control(
         columns=ColumnValues(problem.columns.values[rows], problem.columns.num_categorical),
         labels=labels,
         weights=weights / weights.mean(),
+        tunable=None if problem.tunable is None else problem.tunable.at(rows),
         folds=Folds(np.arange(len(rows), dtype=np.int64), assignment[None].astype(np.int8), len(numbers)),
     )
     try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
+from models.encoders.base import Encoded, Encoder
+from models.encoders.tuning import TunableEncoder, with_weights
 from models.features.codec import CategoricalColumn, ContinuousColumn
 from models.features.column_values import ColumnValues
 from models.features.schema import JsonScalar, Task
@@ -18,6 +22,7 @@ from models.heads.prediction import (
     HiddenColumnPass,
     Inputs,
     Pass,
+    TunedEncoderPass,
 )
 from models.heads.problem import GuessedColumn, HeadProblem
 from models.heads.scaling import FeatureScaling
@@ -81,6 +86,7 @@ def problem_of(
         weights=np.ones(len(labels)) if weights is None else weights / weights.mean(),
         folds=divide(labels, task, generator=np.random.default_rng(seed), max_rows=max_fold_rows),
         guessed=guessed_column(task),
+        tunable=tunable_of(features),
     )
 
 
@@ -96,6 +102,40 @@ def without_folds(problem: HeadProblem) -> HeadProblem:
 def columns_of(features: torch.Tensor) -> ColumnValues:
     """The same rows as plain numbers: nothing about heads that read columns needs them to be other ones."""
     return ColumnValues(features, 0)
+
+
+class ScaledColumns(Encoder):
+    """An encoder of one learned factor per column, after a block of none: its row features are the columns themselves.
+
+    Shape: `codes_fraction` [B, C] -> cls [B, 1], the last column, and tokens [B, C - 1, 1].
+    """
+
+    d_model = 1
+
+    def __init__(self, num_columns: int) -> None:
+        super().__init__()
+        self.identity = nn.Parameter(torch.ones(num_columns))
+
+    def forward(
+        self, codes_index: torch.Tensor, codes_fraction: torch.Tensor, columns: torch.Tensor
+    ) -> Encoded:
+        scaled = codes_fraction * self.identity[columns]
+        return Encoded(scaled[:, -1:], scaled[:, :-1, None], None)
+
+    def num_context_tokens(self, columns: Sequence[int]) -> int:
+        return len(columns) - 1
+
+    def freeze(self) -> Encoder:
+        self.eval().requires_grad_(False)
+        return self
+
+
+def tunable_of(features: torch.Tensor) -> TunableEncoder:
+    """An encoder that gives these features [n, F], and can be tuned."""
+    num_features = features.shape[1]
+    encoder = ScaledColumns(num_features).freeze()
+    index = torch.zeros(features.shape, dtype=torch.int32)
+    return TunableEncoder(encoder, index, features, torch.arange(num_features))
 
 
 def inputs_of(head: FittedHead, features: torch.Tensor) -> Inputs:
@@ -116,6 +156,13 @@ def _input_of(need: Pass, features: torch.Tensor) -> torch.Tensor:
         return features @ (weight / features.std(dim=0, correction=0).unsqueeze(1))
     if isinstance(need, ColumnValuesPass):
         return columns_of(features).values
+    if isinstance(need, TunedEncoderPass):
+        tunable = tunable_of(features)
+        with torch.no_grad():
+            encoded = with_weights(tunable.encoder, need.encoder)(
+                tunable.index, tunable.fraction, tunable.columns
+            )
+        features = torch.cat([encoded.context.flatten(1), encoded.cls], dim=1)
     return features @ need.weight.T + need.bias
 
 

@@ -1,0 +1,97 @@
+"""The fitted head that brings an encoder of its own. `B` rows, `F` row features of the view, `O` outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.errors import BundleError
+from models.features.schema import JsonScalar, Task
+from models.heads.files import HeadFiles, pack
+from models.heads.finishing import NOT_FINISHED, Finishing
+from models.heads.prediction import FloatArray, HeadPrediction, Inputs, TunedEncoderPass
+
+PREFIX = "encoder."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FullHead:
+    """A linear map of row features made with tuned encoder weights, finished into probabilities or a value.
+
+    Shape: `tuned.weight` [O, F], `tuned.bias` [O]; O is 1 for binary and regression, one per class for multiclass.
+    """
+
+    task: Task
+    classes: tuple[JsonScalar, ...] | None
+    view: tuple[str, ...]
+    encoder_fingerprint: str
+    tuned: TunedEncoderPass
+    finishing: Finishing = NOT_FINISHED
+
+    @property
+    def kind(self) -> str:
+        return "full"
+
+    @property
+    def needs(self) -> tuple[TunedEncoderPass]:
+        return (self.tuned,)
+
+    @property
+    def num_bytes(self) -> int:
+        return self.tuned.num_bytes
+
+    def scores(self, inputs: Inputs) -> FloatArray:
+        """Logits or values float64 [B, O]."""
+        (logits,) = inputs
+        return logits.detach().numpy().astype(np.float64)
+
+    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
+        """Logits [B, O] to predictions, each row by itself.
+
+        Raises:
+            InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
+        """
+        return self.finishing.apply(self.task, self.scores(inputs), coverage)
+
+    def to_files(self) -> dict[str, bytes]:
+        """`head.json` and `head.safetensors`; the encoder's weights under `encoder.…`."""
+        header: dict[str, object] = {
+            "task": str(self.task),
+            "classes": None if self.classes is None else list(self.classes),
+            "view": list(self.view),
+            "encoder_fingerprint": self.encoder_fingerprint,
+            **self.finishing.header(),
+        }
+        encoder = {f"{PREFIX}{name}": tensor for name, tensor in self.tuned.encoder.items()}
+        own = {"weight": self.tuned.weight, "bias": self.tuned.bias}
+        return pack(self.kind, header, own | encoder | self.finishing.tensors())
+
+    @classmethod
+    def from_parts(cls, parts: HeadFiles) -> FullHead:
+        """Raises: BundleError when header and tensors do not fit together."""
+        task, classes = parts.task, parts.classes
+        weight = parts.tensor("weight", torch.float32, 2)
+        bias = parts.tensor("bias", torch.float32, 1)
+        num_outputs = len(classes) if task is Task.MULTICLASS and classes is not None else 1
+        if weight.shape[0] != num_outputs or bias.shape[0] != num_outputs:
+            raise BundleError(
+                f"the head has {num_outputs} outputs, its weight {list(weight.shape)} and bias {list(bias.shape)}; "
+                "fit it again"
+            )
+        encoder = {
+            name.removeprefix(PREFIX): parts.tensor(name, torch.float32, tensor.dim())
+            for name, tensor in parts.tensors.items()
+            if name.startswith(PREFIX)
+        }
+        if not encoder:
+            raise BundleError("the head lacks the weights of its encoder; fit it again")
+        return cls(
+            task,
+            classes,
+            parts.view,
+            parts.text("encoder_fingerprint"),
+            TunedEncoderPass(encoder, weight, bias),
+            Finishing.from_parts(parts),
+        )
