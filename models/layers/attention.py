@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from models.layers.linear import make_linear
-from models.layers.training_attention import Weights, attend
+from models.layers.training_attention import Weights, attend, is_worthwhile
 
 
 class Attention(nn.Module):
@@ -15,7 +15,7 @@ class Attention(nn.Module):
 
     Shape: query float32 [B, T, D], context float32 [B, S, D] -> float32 [B, T, D].
 
-    Training on the CPU takes a form that is the same up to rounding and several times as fast (`training_attention`);
+    Training on few tokens on the CPU takes a form that is the same up to rounding and faster (`training_attention`);
     predictions always take `scaled_dot_product_attention`.
 
     Example:
@@ -33,7 +33,7 @@ class Attention(nn.Module):
 
     def forward(self, query: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Attend; shapes above."""
-        if torch.is_grad_enabled() and query.device.type == "cpu":
+        if is_worthwhile(query, context):
             return attend(query, context, self.weights(), self.num_heads)
         keys, values = self.key_value(context).chunk(2, dim=-1)
         mixed = functional.scaled_dot_product_attention(

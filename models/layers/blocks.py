@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from models.layers.attention import Attention
 from models.layers.linear import make_linear
+from models.layers.training_attention import is_worthwhile
 from models.layers.training_block import BlockWeights, run_block
 
 FEEDFORWARD_FACTOR = 2  # ×4 is slower and was no better on tables (RESEARCH: prototype)
@@ -50,7 +51,7 @@ class SelfAttentionBlock(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Mix tokens; shapes above."""
-        if torch.is_grad_enabled() and tokens.device.type == "cpu":
+        if is_worthwhile(tokens, tokens):
             return run_block(tokens, self._weights(), self.attention.num_heads)
         normed = self.attention_norm(tokens)
         tokens = tokens + self.attention(normed, normed)

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from models.layers.training_attention import AttentionCore, Gradients, Kept, Sum, Weights, group_rows
+from models.layers.training_attention import AttentionCore, Gradients, Kept, Plan, Sum, Weights
 
 EPSILON = 1e-5  # of nn.LayerNorm
 
@@ -66,29 +67,32 @@ class _Block(Function):
     def forward(ctx: Any, tokens: torch.Tensor, num_heads: int, *tensors: torch.Tensor) -> torch.Tensor:
         weights = BlockWeights(tensors[0], tensors[1], Weights(*tensors[2:8]), *tensors[8:])
         num_rows, num_tokens, _ = tokens.shape
-        group = group_rows(num_rows, num_heads, num_tokens, num_tokens)
+        plan = Plan.of(num_rows, num_heads, num_tokens, num_tokens)
         run = _BlockRun(weights, num_heads)
         output = torch.empty(tokens.shape)
         ctx.kept = []
-        for start in range(0, num_rows, group):
-            rows = slice(start, start + group)
+        for start in range(0, num_rows, plan.group):
+            rows = slice(start, start + plan.group)
             kept = run.forward(tokens[rows], output[rows])
-            if group < num_rows:
-                kept = kept._replace(attention=kept.attention._replace(weights=None))
-            ctx.kept.append(kept)
-        ctx.run, ctx.group = run, group
+            ctx.kept.append(kept._replace(attention=plan.keep(kept.attention)))
+        ctx.run, ctx.plan = run, plan
         ctx.save_for_backward(tokens)
         return output
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        if ctx.kept is None:
+            raise RuntimeError(
+                "The way back through this layer was taken before; it keeps nothing for another."
+            )
         (tokens,) = ctx.saved_tensors
         run: _BlockRun = ctx.run
         dtokens = torch.empty(tokens.shape)
         for number, kept in enumerate(ctx.kept):
-            rows = slice(number * ctx.group, (number + 1) * ctx.group)
+            rows = ctx.plan.rows(number)
             run.backward(gradient[rows], tokens[rows], kept, dtokens[rows])
-        ctx.kept = []
+        ctx.kept = None
         return dtokens, None, *run.gradients()
 
 
