@@ -11,6 +11,8 @@ from models.errors import BundleError
 from models.heads.auto import AutoHeadConfig
 from models.heads.blend_head import BlendHead
 from models.heads.files import HeadFiles, unpack
+from models.heads.forest import ForestHeadConfig
+from models.heads.forest_head import ForestHead
 from models.heads.full import FullHeadConfig
 from models.heads.full_head import FullHead
 from models.heads.gbdt import GbdtHeadConfig
@@ -22,7 +24,12 @@ from models.heads.zero_shot import ZeroShotHeadConfig
 from models.heads.zero_shot_head import ZeroShotHead
 
 HeadConfig = Annotated[
-    LinearHeadConfig | AutoHeadConfig | GbdtHeadConfig | FullHeadConfig | ZeroShotHeadConfig,
+    LinearHeadConfig
+    | AutoHeadConfig
+    | ForestHeadConfig
+    | GbdtHeadConfig
+    | FullHeadConfig
+    | ZeroShotHeadConfig,
     Discriminator("kind"),
 ]
 """What a client asks for; validated by its `kind`."""
@@ -30,6 +37,7 @@ HeadConfig = Annotated[
 HEADS: tuple[
     type[LinearHeadConfig]
     | type[AutoHeadConfig]
+    | type[ForestHeadConfig]
     | type[GbdtHeadConfig]
     | type[FullHeadConfig]
     | type[ZeroShotHeadConfig],
@@ -37,6 +45,7 @@ HEADS: tuple[
 ] = (
     LinearHeadConfig,
     AutoHeadConfig,
+    ForestHeadConfig,
     GbdtHeadConfig,
     FullHeadConfig,
     ZeroShotHeadConfig,
@@ -51,6 +60,7 @@ def _read_blend(parts: HeadFiles) -> FittedHead:
 
 READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {
     "blend": _read_blend,
+    "forest": ForestHead.from_parts,
     "full": FullHead.from_parts,
     "gbdt": GbdtHead.from_parts,
     "linear": LinearHead.from_parts,
@@ -79,6 +89,7 @@ __all__ = [
     "HEADS",
     "READERS",
     "FittedHead",
+    "FullHead",
     "HeadConfig",
     "HeadPrediction",
     "LinearHead",

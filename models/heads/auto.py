@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -10,17 +11,26 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from models.heads.blend_head import BlendHead
-from models.heads.blending import blend_weights, out_of_fold_blend
+from models.heads.blending import blend_weights, is_real_gain, out_of_fold_blend
 from models.heads.finishing import Finishing, outputs_of
+from models.heads.full import tune
+from models.heads.full_head import FULL
 from models.heads.gbdt import GbdtHeadConfig
-from models.heads.linear import LinearHeadConfig
+from models.heads.linear import solve
 from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
 from models.heads.scoring import ScoringHead
 
+MIN_TUNED_LABELS = 2_000  # below, tuning the encoder gained nothing that could be told from noise
+TUNED_SHARE = 0.6  # of the time left
+
 
 class AutoHeadConfig(BaseModel):
-    """A linear head and boosted trees, weighted by how they do out of fold; one of them where the other has no say."""
+    """A linear head and boosted trees, weighted by how they do out of fold; one of them where the other has no say.
+
+    With many labels a head with an encoder of its own too, where that is a gain beyond noise: its pass costs time wherever
+    it predicts.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +43,8 @@ class AutoHeadConfig(BaseModel):
         Raises:
             Interrupted: the caller asked to stop.
         """
-        linear = LinearHeadConfig().fit(problem)
+        solution = solve(problem)
+        linear = solution.head_fit(problem)
         if problem.folds is None:
             return linear
         if problem.pace.seconds_left <= 0.0:
@@ -42,7 +53,26 @@ class AutoHeadConfig(BaseModel):
         trees = GbdtHeadConfig().fit(problem)
         if trees.scores is None:
             return replace(linear, warnings=(*linear.warnings, *trees.warnings))
-        return blend(problem, [linear, trees])
+        found = blend(problem, [linear, trees])
+        if problem.tunable is None or len(problem.labels) < MIN_TUNED_LABELS:
+            return found
+        deadline = time.monotonic() + TUNED_SHARE * problem.pace.seconds_left
+        paced = replace(problem, pace=replace(problem.pace, deadline=deadline))
+        return _with_tuned(problem, found, [linear, trees], tune(paced, solution))
+
+
+def _with_tuned(problem: HeadProblem, found: HeadFit, fits: Sequence[HeadFit], tuned: HeadFit) -> HeadFit:
+    """The blend of `fits` and `tuned`, or `found`, that of `fits` alone, where it is no worse beyond noise."""
+    assert problem.folds is not None
+    if tuned.head.kind != FULL:
+        return replace(found, report=found.report | {"not_tuned": tuned.warnings[-1]})
+    more = blend(problem, [*fits, tuned])
+    rows = problem.folds.rows
+    labels, weights = problem.labels[rows], problem.weights[rows]
+    if is_real_gain(problem.task, _calibrated(found), _calibrated(more), labels, weights):
+        return more
+    said = "a tuned encoder made no difference beyond noise, and costs a pass of its own"
+    return replace(found, report=found.report | {"not_tuned": said})
 
 
 def blend(problem: HeadProblem, fits: Sequence[HeadFit]) -> HeadFit:

@@ -21,6 +21,7 @@ from models.heads.losses import row_losses
 from models.heads.prediction import FloatArray
 
 PULL = 4.0  # nats, per member
+REAL_GAIN = 2.0  # standard errors
 MIN_WEIGHT = 0.05  # a member with less to say is left out
 
 
@@ -58,6 +59,17 @@ def out_of_fold_blend(
         say = blend_weights(task, [part[kept] for part in scores], labels[kept], weights[kept])
         found[held_out] = averaged([part[held_out] for part in scores], say.tolist())
     return found
+
+
+def is_real_gain(
+    task: Task, less: FloatArray, more: FloatArray, labels: FloatArray, weights: FloatArray
+) -> bool:
+    """Whether the scores `more` [m, O] have smaller losses than `less` by more than noise, row beside row."""
+    gains = row_losses(task, less, labels) - row_losses(task, more, labels)
+    shares = weights / weights.sum()
+    mean = float(shares @ gains)
+    error = float(np.sqrt(np.square(shares * (gains - mean)).sum()))
+    return mean > REAL_GAIN * error
 
 
 def _softmax(parameters: FloatArray) -> FloatArray:

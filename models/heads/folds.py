@@ -5,7 +5,7 @@ Shape letters: `n` labelled rows, `m` rows that take part, `R` repeats.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,15 @@ REPEATS = ((60, 8), (150, 4), (400, 2))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folds:
-    """Shape: `rows` [m], sorted positions among the labelled rows; `assignment` [R, m], fold number of each."""
+    """Shape: `rows` [m], sorted positions among the labelled rows; `assignment` [R, m], fold number of each.
+
+    `has_groups`: rows that belong together share a fold.
+    """
 
     rows: IndexArray
     assignment: npt.NDArray[np.int8]
     num_folds: int
+    has_groups: bool = False
 
     @property
     def num_repeats(self) -> int:
@@ -33,7 +37,7 @@ class Folds:
 
     def fewer(self, num_repeats: int) -> Folds:
         """The same folds with the first repeats only."""
-        return Folds(self.rows, self.assignment[:num_repeats], self.num_folds)
+        return replace(self, assignment=self.assignment[:num_repeats])
 
     def training_masks(self) -> npt.NDArray[np.bool_]:
         """[m, R · num_folds]: whether a row trains the model of a division; repeats outermost."""
@@ -71,7 +75,9 @@ def divide(
     if chosen_groups is not None and task is not Task.REGRESSION:
         # Large groups may leave all of a class in one fold.
         repeats = [folds for folds in repeats if _leaves_two_classes(folds, order_key, num_folds)]
-    return Folds(rows, np.stack(repeats).astype(np.int8), num_folds) if repeats else None
+    if not repeats:
+        return None
+    return Folds(rows, np.stack(repeats).astype(np.int8), num_folds, chosen_groups is not None)
 
 
 def _sample(

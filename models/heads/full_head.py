@@ -13,6 +13,7 @@ from models.heads.files import HeadFiles, pack
 from models.heads.finishing import NOT_FINISHED, Finishing
 from models.heads.prediction import FloatArray, HeadPrediction, Inputs, TunedEncoderPass
 
+FULL = "full"
 PREFIX = "encoder."
 
 
@@ -32,7 +33,7 @@ class FullHead:
 
     @property
     def kind(self) -> str:
-        return "full"
+        return FULL
 
     @property
     def needs(self) -> tuple[TunedEncoderPass]:

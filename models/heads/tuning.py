@@ -37,15 +37,14 @@ MAX_GRADIENT_NORM = 1.0
 class Tuning:
     """One training run on the rows of `tunable`; `labels` and `weights` are those of the same rows.
 
-    Shape: `features` [n, F], of which only what does not come from the encoder is read; `labels` [n], class index or
-    standardised number; `weights` [n] of mean 1; `weight` [O, F] and `bias` [O] on scaled features, to start from.
+    Shape: `fixed` [n, F - L], the row features that do not come from the encoder; `labels` [n], class index or standardised number; `weights` [n] of mean 1; `weight` [O, F] and `bias` [O] on scaled features, to start from.
     """
 
     def __init__(
         self,
         task: Task,
         tunable: TunableEncoder,
-        features: torch.Tensor,
+        fixed: torch.Tensor,
         scaling: FeatureScaling,
         labels: FloatArray,
         weights: FloatArray,
@@ -53,7 +52,7 @@ class Tuning:
         *,
         seed: int,
     ) -> None:
-        self.task, self.tunable, self.features, self.scaling = task, tunable, features, scaling
+        self.task, self.tunable, self.fixed, self.scaling = task, tunable, fixed, scaling
         self.labels = torch.from_numpy(labels)
         self.labels = self.labels.long() if task is Task.MULTICLASS else self.labels.float()
         self.weights = torch.from_numpy(weights).float()
@@ -72,18 +71,18 @@ class Tuning:
             self._pending = iter(torch.split(order, self.batch_rows))
             rows = next(self._pending)
         with torch.enable_grad():
-            outputs = self._outputs(self.tunable, self.features, rows)
+            outputs = self._outputs(self.tunable, self.fixed, rows)
             losses = self._losses(outputs, self.labels[rows])
             (losses * self.weights[rows]).mean().backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
 
     @torch.no_grad()
-    def scores(self, tunable: TunableEncoder, features: torch.Tensor) -> FloatArray:
+    def scores(self, tunable: TunableEncoder, fixed: torch.Tensor) -> FloatArray:
         """Outputs float64 [rows, O] of the running mean so far for other rows."""
         with self._optimizer.mean_weights():
             parts = [
-                self._outputs(tunable, features, rows)
-                for rows in torch.split(torch.arange(len(features)), SCORED_ROWS)
+                self._outputs(tunable, fixed, rows)
+                for rows in torch.split(torch.arange(len(fixed)), SCORED_ROWS)
             ]
         return torch.cat(parts).double().numpy()
 
@@ -93,12 +92,11 @@ class Tuning:
             encoder = {name: tensor.clone() for name, tensor in self.encoder.state_dict().items()}
             return encoder, self.weight.detach().clone(), self.bias.detach().clone()
 
-    def _outputs(self, tunable: TunableEncoder, features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def _outputs(self, tunable: TunableEncoder, fixed: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         index, fraction = tunable.index.index_select(0, rows), tunable.fraction.index_select(0, rows)
         encoded = self.encoder(index, fraction, tunable.columns)
         learned = torch.cat([encoded.context.flatten(1), encoded.cls], dim=1)
-        fixed = features[:, learned.shape[1] :].index_select(0, rows)
-        scaled = self.scaling.apply(torch.cat([learned, fixed], dim=1))
+        scaled = self.scaling.apply(torch.cat([learned, fixed.index_select(0, rows)], dim=1))
         return functional.linear(scaled, self.weight, self.bias)
 
     def _losses(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
