@@ -27,6 +27,7 @@ from models.features.schema import SPLIT_COLUMN, TableSchema
 from models.objectives import ObjectiveConfig, check_objectives
 from models.progress import Progress, ShouldStop
 from models.training.checkpoint import Checkpoint, CheckpointStore
+from models.training.freed_memory import keep_freed_memory
 from models.training.pretraining_plan import (
     NUM_EVALUATIONS,
     PATIENCE,
@@ -111,6 +112,7 @@ def pretrain(
     """
     check_objectives(objectives)
     architecture.check_schema(schema)
+    keep_freed_memory()
     clock = _Clock()
     progress(0, 0, "reading columns")
     train = frame.filter(pl.col(SPLIT_COLUMN) == "train") if SPLIT_COLUMN in frame.columns else frame
