@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from models.features.schema import Task
 from models.heads.blend_head import BlendHead
 from models.heads.blending import blend_weights, is_real_gain, out_of_fold_blend
+from models.heads.correction import can_be_corrected, fit_correction
 from models.heads.finishing import Finishing, outputs_of
+from models.heads.forest import MAX_LABELS, ForestHeadConfig
 from models.heads.full import tune
 from models.heads.full_head import FULL
 from models.heads.gbdt import GbdtHeadConfig
@@ -21,13 +24,15 @@ from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
 from models.heads.scoring import ScoringHead
 
+LATE = "trees were left out of the blend: time is short; raise max_seconds to change that"
 MIN_TUNED_LABELS = 2_000  # below, tuning the encoder gained nothing that could be told from noise
 TUNED_SHARE = 0.6  # of the time left
 
 
 class AutoHeadConfig(BaseModel):
-    """A linear head and boosted trees, weighted by how they do out of fold; one of them where the other has no say.
+    """A linear head and trees, weighted by how they do out of fold; one of them where the others have no say.
 
+    With few labels a random forest and small boosted trees that correct the linear head, with many boosted trees alone.
     With many labels a head with an encoder of its own too, where that is a gain beyond noise: its pass costs time wherever
     it predicts.
     """
@@ -48,17 +53,31 @@ class AutoHeadConfig(BaseModel):
         if problem.folds is None:
             return linear
         if problem.pace.seconds_left <= 0.0:
-            late = "boosted trees were left out of the blend: time is short; raise max_seconds to change that"
-            return replace(linear, warnings=(*linear.warnings, late))
-        trees = GbdtHeadConfig().fit(problem)
-        if trees.scores is None:
-            return replace(linear, warnings=(*linear.warnings, *trees.warnings))
-        found = blend(problem, [linear, trees])
+            return replace(linear, warnings=(*linear.warnings, LATE))
+        fits = [
+            linear,
+            *(fit for fit in _trees(problem, linear) if fit is not None and fit.scores is not None),
+        ]
+        if len(fits) == 1:
+            return replace(linear, warnings=(*linear.warnings, LATE))
+        found = blend(problem, fits)
         if problem.tunable is None or len(problem.labels) < MIN_TUNED_LABELS:
             return found
         deadline = time.monotonic() + TUNED_SHARE * problem.pace.seconds_left
         paced = replace(problem, pace=replace(problem.pace, deadline=deadline))
-        return _with_tuned(problem, found, [linear, trees], tune(paced, solution))
+        return _with_tuned(problem, found, fits, tune(paced, solution))
+
+
+def _trees(problem: HeadProblem, linear: HeadFit) -> Iterator[HeadFit | None]:
+    """Fits of the members besides the linear head."""
+    if len(problem.labels) > MAX_LABELS:
+        yield GbdtHeadConfig().fit(problem)
+        return
+    yield ForestHeadConfig().fit(problem)
+    if can_be_corrected(problem, linear):
+        yield fit_correction(problem, linear)
+    elif problem.task is Task.REGRESSION:
+        yield GbdtHeadConfig().fit(problem)
 
 
 def _with_tuned(problem: HeadProblem, found: HeadFit, fits: Sequence[HeadFit], tuned: HeadFit) -> HeadFit:

@@ -1,18 +1,19 @@
 """How much each kind of head has to say in a blend: from out-of-fold scores, the less sure the fewer the labels.
 
-Picking one kind by cross-validation at 50 labels is noisy, an equal mean is hard to beat (RESEARCH); with many labels the
-better kind should have its way. Weights therefore minimise the out-of-fold loss (stacking: Wolpert 1992; Breiman 1996)
-with a pull to equal ones that is worth a fixed number of nats, whatever the number of labels.
+Picking one kind by cross-validation at 50 labels is noisy, so nothing is picked: weights are averaged over all mixtures on
+a grid, each with the probability that its out-of-fold likelihood and a prior give it (stacking, Wolpert 1992; averaged as
+strengths are, see `models.heads.strength`). The prior leans on the linear head, whose answers are smooth: the rest share
+four tenths between them once the rarest class has labels enough, and hardly anything while it has a few.
 
-Shape letters: `m` rows judged out of fold, `O` outputs, `M` members.
+Shape letters: `m` rows judged out of fold, `O` outputs, `M` members, `G` mixtures.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize
 
 from models.features.schema import Task
 from models.heads.blend_head import averaged
@@ -20,29 +21,35 @@ from models.heads.folds import Folds
 from models.heads.losses import row_losses
 from models.heads.prediction import FloatArray
 
-PULL = 4.0  # nats, per member
+MIN_WEIGHT = 0.03  # a member with less to say is left out
 REAL_GAIN = 2.0  # standard errors
-MIN_WEIGHT = 0.05  # a member with less to say is left out
+OTHERS_SHARE = 0.4  # prior share of the members besides the first, with many labels
+HALF_LABELS = 15.0  # of the rarest class: half of that
+PRIOR_LABELS = 4.0  # what the prior counts
+GRID_STEPS = 10
+MAX_ROWS = 5_000  # mixtures are told apart well enough by these
 
 
 def blend_weights(
     task: Task, scores: Sequence[FloatArray], labels: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Weights [M] of sum 1 for calibrated out-of-fold scores [M] of [m, O] at labels [m] with weights [m]."""
+    """Weights [M] of sum 1 for calibrated out-of-fold scores [M] of [m, O] at labels [m] with weights [m].
+
+    The first member is the one that the prior leans on.
+    """
     num_members = len(scores)
     if num_members == 1:
         return np.ones(1)
+    num_rows = len(labels)
+    if num_rows > MAX_ROWS:
+        kept = np.random.default_rng(0).choice(num_rows, MAX_ROWS, replace=False)
+        scores, labels, weights = [part[kept] for part in scores], labels[kept], weights[kept]
     shares = weights / weights.sum()
-
-    def objective(parameters: FloatArray) -> float:
-        say = _softmax(parameters)
-        loss = float(shares @ row_losses(task, averaged(scores, say.tolist()), labels))
-        nats = len(labels) * (0.5 * np.log(max(loss, 1e-300)) if task is Task.REGRESSION else loss)
-        return float(nats - PULL * np.log(np.maximum(say * num_members, 1e-300)).sum())
-
-    found = _softmax(
-        minimize(objective, np.zeros(num_members), method="L-BFGS-B", bounds=[(-6.0, 6.0)] * num_members).x
-    )
+    grid = _grid(num_members)
+    losses = np.array([shares @ row_losses(task, averaged(scores, mixture), labels) for mixture in grid])
+    log_density = -_nats(task, losses, num_rows) + _log_prior(task, grid, labels)
+    density = np.exp(log_density - log_density.max())
+    found = np.asarray(density @ grid / density.sum())
     found[found < MIN_WEIGHT] = 0.0
     return np.asarray(found / found.sum())
 
@@ -72,6 +79,31 @@ def is_real_gain(
     return mean > REAL_GAIN * error
 
 
-def _softmax(parameters: FloatArray) -> FloatArray:
-    exponentials = np.exp(parameters - parameters.max())
-    return np.asarray(exponentials / exponentials.sum())
+def _grid(num_members: int) -> FloatArray:
+    """All mixtures [G, M] in steps of a tenth."""
+    found = [
+        mixture
+        for mixture in itertools.product(range(GRID_STEPS + 1), repeat=num_members)
+        if sum(mixture) == GRID_STEPS
+    ]
+    return np.array(found) / GRID_STEPS
+
+
+def _nats(task: Task, losses: FloatArray, num_rows: int) -> FloatArray:
+    """Negative log-likelihood [G] of mean losses [G]."""
+    if task is Task.REGRESSION:
+        return np.asarray(0.5 * num_rows * np.log(np.maximum(losses, 1e-300)))
+    return np.asarray(num_rows * losses)
+
+
+def _log_prior(task: Task, grid: FloatArray, labels: FloatArray) -> FloatArray:
+    """Logarithm [G] of a Dirichlet density, up to a constant."""
+    rarest = len(labels)
+    if task is not Task.REGRESSION:
+        counts = np.bincount(labels.astype(np.int64))
+        rarest = int(counts[counts > 0].min())
+    others = OTHERS_SHARE * rarest / (rarest + HALF_LABELS)
+    num_others = grid.shape[1] - 1
+    mean = np.array([1.0 - others, *[others / num_others] * num_others])
+    exponents = 0.5 + PRIOR_LABELS * mean - 1.0
+    return np.asarray(np.log(np.maximum(grid, 0.5 / GRID_STEPS)) @ exponents)

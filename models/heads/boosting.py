@@ -27,7 +27,7 @@ Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class TreeSettings:
-    """How trees are grown. `smallest_leaf` counts rows; `column_share` is what a tree may look at."""
+    """How trees are grown. `smallest_leaf` counts rows; `column_share` is what a tree may look at, `split_share` a split."""
 
     learning_rate: float
     num_leaves: int
@@ -35,6 +35,7 @@ class TreeSettings:
     column_share: float = 1.0
     row_share: float = 1.0
     penalty: float = 0.0
+    split_share: float = 1.0
 
 
 def smallest_leaf(num_labels: int) -> int:
@@ -51,7 +52,8 @@ class Trees:
     """Fitted trees of the classes that were there.
 
     Shape: `present` int64 [K'], the classes among `num_classes` that had labels, increasing; empty for regression.
-    `absent_score` is the log-probability of a class that had none.
+    `absent_score` is the log-probability of a class that had none. `text` is LightGBM's own format, which keeps every
+    threshold and leaf exactly.
     """
 
     task: Task
@@ -59,12 +61,7 @@ class Trees:
     present: tuple[int, ...]
     absent_score: float
     booster: Any
-
-    @property
-    def text(self) -> str:
-        """The trees in LightGBM's own text format, which keeps every threshold and leaf exactly."""
-        found: str = self.booster.model_to_string()
-        return found
+    text: str
 
     @property
     def num_rounds(self) -> int:
@@ -72,10 +69,7 @@ class Trees:
 
     def scores(self, values: Numbers, *, num_rounds: int | None = None, num_threads: int = 1) -> FloatArray:
         """Logits (binary), log-probabilities (multiclass) or values, float64 [B, O], of rows [B, C], row by row."""
-        if len(values) == 0:
-            return np.empty((0, self.num_classes if self.task is Task.MULTICLASS else 1))
-        raw = self.booster.predict(values, raw_score=True, num_iteration=num_rounds, num_threads=num_threads)
-        found = np.asarray(raw, dtype=np.float64).reshape(len(values), -1)
+        found = self.sums(values, num_rounds=num_rounds, num_threads=num_threads)
         if self.task is Task.REGRESSION:
             return found
         if self.task is Task.BINARY:
@@ -83,6 +77,13 @@ class Trees:
         whole = np.full((len(values), self.num_classes), self.absent_score)
         whole[:, list(self.present)] = _log_shares(found)
         return whole
+
+    def sums(self, values: Numbers, *, num_rounds: int | None = None, num_threads: int = 1) -> FloatArray:
+        """Sums of leaves, float64 [B, K'] or [B, 1]: what is added to an offset, where trees were grown from one."""
+        if len(values) == 0:
+            return np.empty((0, max(len(self.present), 1)))
+        raw = self.booster.predict(values, raw_score=True, num_iteration=num_rounds, num_threads=num_threads)
+        return np.asarray(raw, dtype=np.float64).reshape(len(values), -1)
 
     @classmethod
     def from_text(
@@ -100,7 +101,7 @@ class Trees:
             raise BundleError(
                 f"the head has {expected} outputs, its trees {booster.num_model_per_iteration()}; fit it again"
             )
-        return cls(task, num_classes, present, absent_score, booster)
+        return cls(task, num_classes, present, absent_score, booster, text)
 
 
 def load_library() -> None:
@@ -122,11 +123,13 @@ def fit_trees(
     num_threads: int,
     check: Callable[[], None],
     max_seconds: float = float("inf"),
+    offset: FloatArray | None = None,
 ) -> Trees:
     """Grow `num_rounds` rounds on rows [n, C]; the columns at `categorical` hold numbers of categories.
 
     Deterministic for a seed, whatever the number of threads, unless `max_seconds` run out: then there are fewer rounds,
-    at least `CHECK_EVERY`. `check` is called every few rounds.
+    at least `CHECK_EVERY`. `check` is called every few rounds. `offset` [n, O] is where growing starts: the trees then
+    give what is to be added to it, and every class must have a label.
 
     Raises:
         Interrupted: whatever `check` raises.
@@ -143,7 +146,12 @@ def fit_trees(
         absent_score = float(np.log(0.5 / (len(labels) + 0.5 * absent)))
     parameters = _parameters(task, settings, len(present), seed, num_threads)
     dataset = lightgbm.Dataset(
-        values, labels, weight=weights, categorical_feature=list(categorical), params=parameters
+        values,
+        labels,
+        weight=weights,
+        categorical_feature=list(categorical),
+        params=parameters,
+        init_score=None if offset is None else offset.flatten(order="F"),
     )
 
     deadline = time.monotonic() + max_seconds
@@ -155,7 +163,7 @@ def fit_trees(
                 raise lightgbm.callback.EarlyStopException(state.iteration, [])
 
     booster = lightgbm.train(parameters, dataset, num_rounds, callbacks=[call_check])
-    return Trees(task, num_classes, present, absent_score, booster)
+    return Trees(task, num_classes, present, absent_score, booster, booster.model_to_string())
 
 
 def _parameters(
@@ -168,6 +176,7 @@ def _parameters(
         "min_data_in_leaf": settings.smallest_leaf,
         "min_data_per_group": settings.smallest_leaf,  # the default of 100 makes few labels blind to categories
         "feature_fraction": settings.column_share,
+        "feature_fraction_bynode": settings.split_share,
         "lambda_l2": settings.penalty,
         "deterministic": True,
         "force_row_wise": True,

@@ -30,7 +30,7 @@ EPOCHS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20)
 """Numbers of passes over the labels to choose from; 0 is the linear head."""
 MAX_STEPS = 4_000  # of one run, whatever the number of labels
 MAX_REPEATS = 1
-PATIENCE = 3  # a run ends when so many of the numbers above bring nothing better
+PATIENCE = 5  # a run ends when so many of the numbers above bring nothing better
 TIMED_STEPS = 3
 CROSS_SHARE = 0.7  # of the time left, for runs out of fold and the last one
 CHECK_EVERY = 10  # steps between two looks at whether to stop

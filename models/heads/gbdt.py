@@ -47,7 +47,7 @@ class _Fitting:
 
     def __init__(self, problem: HeadProblem) -> None:
         self.problem = problem
-        self.values = tree_inputs((problem.columns.values,))
+        self.values = tree_inputs(problem.columns.values)
         self.settings = tree_settings(len(problem.labels))
         self.rounds = round_choices(len(problem.labels), problem.num_outputs)
         self.seconds_per_fit = float("inf")

@@ -1,10 +1,11 @@
-"""The fitted head of boosted trees. `B` rows, `C` columns of the view, `k` components, `O` outputs."""
+"""The fitted head of boosted trees. `B` rows, `C` columns of the view, `F` row features, `O` outputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from models.errors import BundleError
@@ -20,9 +21,9 @@ MAX_TREES_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GbdtHead:
-    """Trees over the columns of the view as numbers and, where `components` is there, a few directions of the embedding.
+    """Trees over the columns of the view as numbers; where `offset` is there, they correct a linear head.
 
-    Shape: `components.weight` [k, F], `components.bias` [k]. The trees read [C + k] numbers.
+    Shape: `offset.weight` [O, F], `offset.bias` [O]: the linear head's calibrated logits, which the trees are added to.
     """
 
     task: Task
@@ -31,7 +32,7 @@ class GbdtHead:
     encoder_fingerprint: str
     num_columns: int
     trees: Trees
-    components: RowFeaturesPass | None = None
+    offset: RowFeaturesPass | None = None
     finishing: Finishing = NOT_FINISHED
 
     @property
@@ -41,13 +42,13 @@ class GbdtHead:
     @property
     def needs(self) -> tuple[ColumnValuesPass | RowFeaturesPass, ...]:
         columns = ColumnValuesPass()
-        return (columns,) if self.components is None else (columns, self.components)
+        return (columns,) if self.offset is None else (columns, self.offset)
 
     @property
     def num_bytes(self) -> int:
-        components = self.components
-        held = 0 if components is None else components.weight.nbytes + components.bias.nbytes
-        return held + len(self.trees.text)
+        offset = self.offset
+        held = 0 if offset is None else offset.weight.nbytes + offset.bias.nbytes
+        return held + 2 * len(self.trees.text)
 
     def scores(self, inputs: Inputs) -> FloatArray:
         """Logits, log-probabilities or values float64 [B, O]."""
@@ -56,7 +57,11 @@ class GbdtHead:
                 f"a gbdt head expects {self.num_columns} columns, the encoder gives {inputs[0].shape[1]}; fit it again",
                 code="head_does_not_fit",
             )
-        return self.trees.scores(tree_inputs(inputs))
+        values = tree_inputs(inputs[0])
+        if self.offset is None:
+            return self.trees.scores(values)
+        start = inputs[1].detach().numpy().astype(np.float64)
+        return np.asarray(start + self.trees.sums(values))
 
     def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
         """Inputs to predictions, each row by itself.
@@ -79,22 +84,22 @@ class GbdtHead:
             **self.finishing.header(),
         }
         tensors = dict(self.finishing.tensors())
-        if self.components is not None:
-            tensors |= {"components": self.components.weight, "components_bias": self.components.bias}
+        if self.offset is not None:
+            tensors |= {"offset": self.offset.weight, "offset_bias": self.offset.bias}
         return {**pack(self.kind, header, tensors), TREES_NAME: self.trees.text.encode()}
 
     @classmethod
     def from_parts(cls, parts: HeadFiles) -> GbdtHead:
         """Raises: BundleError when header, tensors and trees do not fit together."""
         task, classes = parts.task, parts.classes
-        components = None
-        if "components" in parts.tensors:
-            components = RowFeaturesPass(
-                parts.tensor("components", torch.float32, 2),
-                parts.tensor("components_bias", torch.float32, 1),
+        offset: RowFeaturesPass | None = None
+        num_outputs = len(classes or ()) if task is Task.MULTICLASS else 1
+        if "offset" in parts.tensors:
+            offset = RowFeaturesPass(
+                parts.tensor("offset", torch.float32, 2), parts.tensor("offset_bias", torch.float32, 1)
             )
-            if len(components.weight) != len(components.bias):
-                raise BundleError("the head's components have not one bias each; fit it again")
+            if len(offset.weight) != num_outputs or len(offset.bias) != num_outputs:
+                raise BundleError(f"the head has {num_outputs} outputs, its offset others; fit it again")
         present = tuple(int(number) for number in parts.numbers("present"))
         num_classes = len(classes or ())
         if task is Task.MULTICLASS and not set(present) <= set(range(num_classes)):
@@ -102,11 +107,12 @@ class GbdtHead:
         text = parts.file(TREES_NAME, MAX_TREES_BYTES).decode("ascii", errors="replace")
         trees = Trees.from_text(task, num_classes, present, parts.number("absent_score"), text)
         num_columns = parts.integer("num_columns")
-        expected = num_columns + (0 if components is None else len(components.bias))
-        if trees.booster.num_feature() != max(expected, 1):
+        if trees.booster.num_feature() != max(num_columns, 1):
             raise BundleError(
-                f"the head's trees read {trees.booster.num_feature()} numbers, the head has {expected}; fit it again"
+                f"the head's trees read {trees.booster.num_feature()} numbers, the head has {num_columns}; fit it again"
             )
+        if offset is not None and task is Task.MULTICLASS and len(present) != num_outputs:
+            raise BundleError("the head's trees correct other classes than it has; fit it again")
         return cls(
             task,
             classes,
@@ -114,17 +120,12 @@ class GbdtHead:
             parts.text("encoder_fingerprint"),
             num_columns,
             trees,
-            components,
+            offset,
             Finishing.from_parts(parts),
         )
 
 
-def tree_inputs(inputs: Inputs) -> np.ndarray:
-    """Numbers float32 [B, C + k] that trees read, of the column values [B, C] and the components [B, k] if any.
-
-    A constant where there are none: LightGBM refuses a table without columns.
-    """
-    numbers = torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0]
-    if numbers.shape[1] == 0:
-        numbers = torch.zeros(len(numbers), 1)
-    return numbers.detach().numpy()
+def tree_inputs(values: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Numbers float32 [B, C] that trees read; a constant where there is no column, which LightGBM would refuse."""
+    numbers = values if values.shape[1] else torch.zeros(len(values), 1)
+    return np.asarray(numbers.detach().numpy(), dtype=np.float32)
