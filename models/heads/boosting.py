@@ -19,6 +19,7 @@ from models.features.schema import Task
 from models.heads.prediction import FloatArray
 
 CHECK_EVERY = 10  # rounds between two looks at whether to stop
+MIN_SHARED_CELLS = 200_000  # of fewer, threads wait for each other longer than they work
 MAX_SCORE = 12.0  # logits beyond are six digits of certainty, which no number of trees has earned
 _OBJECTIVES = {Task.BINARY: "binary", Task.MULTICLASS: "multiclass", Task.REGRESSION: "regression"}
 
@@ -82,6 +83,8 @@ class Trees:
         """Sums of leaves, float64 [B, K'] or [B, 1]: what is added to an offset, where trees were grown from one."""
         if len(values) == 0:
             return np.empty((0, max(len(self.present), 1)))
+        if values.size < MIN_SHARED_CELLS:
+            num_threads = 1
         raw = self.booster.predict(values, raw_score=True, num_iteration=num_rounds, num_threads=num_threads)
         return np.asarray(raw, dtype=np.float64).reshape(len(values), -1)
 
@@ -144,6 +147,8 @@ def fit_trees(
         labels = np.searchsorted(found, labels).astype(np.float64)
         absent = num_classes - len(present)
         absent_score = float(np.log(0.5 / (len(labels) + 0.5 * absent)))
+    if values.size < MIN_SHARED_CELLS:
+        num_threads = 1
     parameters = _parameters(task, settings, len(present), seed, num_threads)
     dataset = lightgbm.Dataset(
         values,

@@ -18,6 +18,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from models.features.schema import Task
+from models.heads.boosting import MIN_SHARED_CELLS
 from models.heads.cross_fitting import TooSlow, cross_fit
 from models.heads.finishing import NOT_FINISHED, Finishing, outputs_of
 from models.heads.forest_head import ForestHead, forest_inputs, forest_scores
@@ -104,7 +105,7 @@ class _Fitting:
             min_samples_leaf=SMALLEST_LEAF,
             max_features=1 / 3 if is_regression else "sqrt",
             oob_score=_nothing if out_of_bag else False,
-            n_jobs=torch.get_num_threads(),
+            n_jobs=torch.get_num_threads() if self.values.size >= MIN_SHARED_CELLS else 1,
             random_state=seed,
         )
         labels = self.problem.labels[rows]
