@@ -32,6 +32,7 @@ EXIT_BROKEN = 71
 PRELOADED = (
     "lightgbm",
     "sklearn.decomposition",
+    "sklearn.ensemble",
     "sklearn.feature_extraction.text",
     "scipy.linalg",
     "scipy.optimize",
@@ -39,6 +40,7 @@ PRELOADED = (
     "safetensors.torch",
     "polars",
     "torch",
+    "treelite",
 )
 
 
