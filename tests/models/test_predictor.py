@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -19,12 +19,13 @@ from models.encoders import ColumnTransformerConfig
 from models.errors import BundleError, InputError
 from models.features.schema import JsonScalar, Task
 from models.fingerprint import encoder_fingerprint
-from models.heads import HeadPrediction, LinearHead, load_head
+from models.heads import FullHead, HeadPrediction, LinearHead, load_head
 from models.heads.calibration import Calibration
 from models.heads.finishing import Finishing
 from models.heads.intervals import ResidualTable
+from models.heads.prediction import TunedEncoderPass
 from models.heads.sets import ClassSets, ScoreTable
-from models.predictor import CHUNK_ROWS, MAX_STACKS, PredictionBatch, Predictor
+from models.predictor import CHUNK_ROWS, MAX_STACKS, MAX_TUNED, PredictionBatch, Predictor
 from tests.models.conftest import pretrained_bundle
 from tests.models.small_tables import TINY, mixed_frame
 
@@ -44,13 +45,15 @@ class Served:
 
     bundle: EncoderBundle
     frame: pl.DataFrame
-    heads: tuple[LinearHead, ...]
+    heads: tuple[
+        LinearHead | FullHead, ...
+    ]  # three linear ones per view, then one with an encoder of its own per view
     predictor: Predictor
     alone: tuple[list[bytes], ...]  # per head, the bytes of each row's prediction with the head alone
 
 
-def _random_heads(bundle: EncoderBundle, seed: int = 0) -> tuple[LinearHead, ...]:
-    """Per view a binary head, one of 19 classes (more than a pad) and a regression with intervals."""
+def _random_heads(bundle: EncoderBundle, seed: int = 0) -> tuple[LinearHead | FullHead, ...]:
+    """Per view a binary head, one of 19 classes (more than a pad), a regression with intervals, and a tuned encoder."""
     generator = torch.Generator().manual_seed(seed)
     fingerprint = encoder_fingerprint(bundle)
     heads = []
@@ -76,7 +79,25 @@ def _random_heads(bundle: EncoderBundle, seed: int = 0) -> tuple[LinearHead, ...
                     else Finishing(Calibration(1.3, (0.1,) * num_outputs), sets=_sets(num_outputs)),
                 )
             )
-    return tuple(heads)
+    return (*heads, *(_tuned_head(bundle, view, generator) for view in VIEWS))
+
+
+def _tuned_head(bundle: EncoderBundle, view: tuple[str, ...], generator: torch.Generator) -> FullHead:
+    """Of 19 classes, on an encoder that is a little other than the bundle's."""
+    encoder = {
+        name: tensor + 0.05 * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in bundle.encoder.state_dict().items()
+    }
+    width = bundle.row_features.width(view)
+    weight, bias = torch.randn(19, width, generator=generator), torch.randn(19, generator=generator)
+    return FullHead(
+        Task.MULTICLASS,
+        tuple(f"class {i}" for i in range(19)),
+        view,
+        encoder_fingerprint(bundle),
+        TunedEncoderPass(encoder, weight, bias),
+        Finishing(Calibration(1.3, (0.1,) * 19), sets=_sets(19)),
+    )
 
 
 def _sets(num_outputs: int) -> ClassSets:
@@ -123,7 +144,7 @@ def served(request: pytest.FixtureRequest) -> Served:
 @settings(max_examples=15, deadline=None)
 @given(
     rows=st.lists(st.integers(0, NUM_ROWS - 1), min_size=1, max_size=40),
-    company=st.lists(st.integers(0, 3 * len(VIEWS) - 1), min_size=1, max_size=3 * len(VIEWS)),
+    company=st.lists(st.integers(0, 4 * len(VIEWS) - 1), min_size=1, max_size=3 * len(VIEWS)),
     num_threads=st.sampled_from([1, 4]),
 )
 def test__predict__any_batch_in_any_company__bitwise_as_alone(
@@ -147,7 +168,7 @@ def test__predict__row_alone__bitwise_as_among_all(served: Served, row: int, num
 @pytest.mark.parametrize("num_rows", [CHUNK_ROWS, CHUNK_ROWS + 1])
 def test__predict__batch_around_a_chunk__bitwise_as_alone(served: Served, num_rows: int) -> None:
     rows = np.arange(num_rows) % NUM_ROWS
-    for position in (0, 4):
+    for position in (0, 4, 13):
         (found,) = served.predictor.predict(served.frame[rows], [served.heads[position]]).predictions
         assert _rows_of(found) == [served.alone[position][row] for row in rows]
 
@@ -266,6 +287,7 @@ def test__predict__head_of_another_encoder__does_not_fit(served: Served) -> None
 
 def test__predict__head_of_another_width__does_not_fit_and_spoils_nothing(served: Served) -> None:
     head = served.heads[0]
+    assert isinstance(head, LinearHead)
     wrong = LinearHead(
         head.task, head.classes, head.view, head.encoder_fingerprint, head.weight[:, 1:], head.bias
     )
@@ -274,3 +296,50 @@ def test__predict__head_of_another_width__does_not_fit_and_spoils_nothing(served
     assert caught.value.code == "head_does_not_fit"
     (found,) = served.predictor.predict(served.frame, [head]).predictions
     assert _rows_of(found) == served.alone[0]
+
+
+def test__predict__tuned_encoders__more_than_are_kept__still_the_same(served: Served) -> None:
+    head = served.heads[-1]
+    predictor = Predictor(served.bundle)
+    loaded = [load_head(head.to_files()) for _ in range(MAX_TUNED + 1)]
+    for other in (*loaded, loaded[0]):
+        (found,) = predictor.predict(served.frame[:1], [other]).predictions
+        assert _rows_of(found) == served.alone[-1][:1]
+
+
+def test__predict__tuned_encoder__says_other_things_than_the_bundles(served: Served) -> None:
+    head = served.heads[-1]
+    assert isinstance(head, FullHead)
+    plain = LinearHead(
+        head.task,
+        head.classes,
+        head.view,
+        head.encoder_fingerprint,
+        head.tuned.weight,
+        head.tuned.bias,
+        head.finishing,
+    )
+    (found,) = served.predictor.predict(served.frame, [plain]).predictions
+    assert _rows_of(found) != served.alone[-1]
+
+
+@pytest.mark.parametrize("damage", ["missing", "unknown", "shape", "width"])
+def test__predict__tuned_encoder_of_another_architecture__does_not_fit(served: Served, damage: str) -> None:
+    head = served.heads[-1]
+    assert isinstance(head, FullHead)
+    encoder, weight = dict(head.tuned.encoder), head.tuned.weight
+    first = next(iter(encoder))
+    if damage == "missing":
+        del encoder[first]
+    elif damage == "unknown":
+        encoder["other"] = torch.zeros(1)
+    elif damage == "shape":
+        encoder[first] = torch.zeros(1, 2, 3)
+    else:
+        weight = weight[:, 1:]
+    wrong = replace(head, tuned=TunedEncoderPass(encoder, weight, head.tuned.bias))
+    with pytest.raises(BundleError) as caught:
+        served.predictor.predict(served.frame[:1], [wrong])
+    assert caught.value.code == "head_does_not_fit"
+    (found,) = served.predictor.predict(served.frame, [head]).predictions
+    assert _rows_of(found) == served.alone[-1]
