@@ -21,8 +21,8 @@ from models.encoders import DEFAULT
 from models.features.codec import Codec
 from models.features.schema import ColumnKind, ColumnSchema, Role, TableSchema, Task
 from models.features.snapshot import ROWS_FILE, write_rows
+from models.fingerprint import encoder_fingerprint
 from models.heads import LinearHead
-from models.training.fingerprint import encoder_fingerprint
 from storage.artifacts import ArtifactStore
 from storage.artifacts.manifest import StoredBundle, put_bundle
 from storage.orm import Encoder, Snapshot, Table
