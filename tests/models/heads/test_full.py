@@ -27,6 +27,7 @@ from models.heads.linear import LinearHeadConfig
 from models.heads.losses import mean_loss
 from models.heads.problem import HeadFit, HeadProblem, Pace
 from models.predictor import Predictor
+from models.training.finetuning import HeadResult, TargetData, fit_heads
 from models.training.view_features import ViewSample
 from tests.models.conftest import Pretrained, pretrained_bundle
 from tests.models.small_problems import class_names, small_problem
@@ -149,19 +150,6 @@ def test__full__no_encoder_to_tune__is_refused() -> None:
     assert caught.value.code == "no_encoder_to_tune"
 
 
-def test__full__absent_columns__are_not_read() -> None:
-    view = ("colour", "price")
-    problem = _problem(Task.BINARY, view=view)
-    fit = FullHeadConfig().fit(problem)
-    bundle, frame = _bundle()
-    whole, less = (
-        Predictor(bundle).predict(shown, [fit.head]).predictions[0].outputs
-        for shown in (frame, frame.drop(view))
-    )
-    assert fit.head.kind == "full"
-    assert np.array_equal(whole, less)
-
-
 def test__full__no_columns_at_all__is_the_linear_head() -> None:
     problem = _problem(Task.BINARY, view=("colour", "noise", "price", "warmth"))
     fit = FullHeadConfig().fit(problem)
@@ -244,3 +232,25 @@ def test__tuning_depth__weights_near_the_output__move_most() -> None:
         "values.weight",
     ]
     assert [tuning_depth(name, 3) for name in names] == [0, 0, 0, 2, 3]
+
+
+def test__fit_heads__full__is_judged_like_any_head_and_says_what_was_cut() -> None:
+    bundle, frame = _bundle()
+    problem = _problem(Task.BINARY)
+    target = TargetData(
+        name="even",
+        task=Task.BINARY,
+        classes=problem.classes,
+        view=(),
+        rows=np.arange(NUM_ROWS),
+        values=problem.labels.astype(np.int64),
+        evaluation=np.arange(NUM_ROWS) >= 500,
+    )
+    (result,) = fit_heads(
+        bundle, frame, [target], FullHeadConfig(), seed=0, max_seconds=6.0, baselines=False, importance=False
+    )
+    assert isinstance(result, HeadResult)
+    assert result.head.kind in ("linear", "full")  # in six seconds, whichever there is time for
+    assert result.metrics
+    words = " ".join(result.warnings)
+    assert ("left as it is" in words) == (result.head.kind == "linear")
