@@ -12,7 +12,7 @@ PYTEST_WORKERS ?= auto
 export ROOTSTOCK_HOME DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-quality bench-splits bench-estimates chaos realdata
+.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-quality bench-splits bench-estimates bench-new-target chaos realdata
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench-estimates: $(STAMP) ## what jobs took beside what was estimated
 
 realdata: $(STAMP) ## register, pretrain, fine-tune, predict on real tables (DATA=dir, ARGS="--tables a,b")
 	$(BIN)/python -m benchmarks.realdata $(ARGS)
+
+bench-new-target: $(STAMP) ## seconds from labels of a new target to its first served prediction (DATA=dir)
+	$(BIN)/python -m benchmarks.new_target $(ARGS)
 
 bench-splits: $(STAMP) ## honest splits beside naive ones, on real tables (DATA=dir)
 	$(BIN)/python -m benchmarks.splits $(ARGS)

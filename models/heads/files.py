@@ -5,6 +5,7 @@ Floats of the JSON part survive exactly (shortest round-trip text), so save → 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -33,6 +34,17 @@ def pack(kind: str, header: Mapping[str, object], tensors: Mapping[str, torch.Te
         HEADER_NAME: text.encode(),
         TENSORS_NAME: save({name: tensor.contiguous() for name, tensor in tensors.items()}),
     }
+
+
+def pack_with(
+    kind: str,
+    header: Mapping[str, object],
+    tensors: Mapping[str, torch.Tensor],
+    others: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """As `pack`, with files in formats of their own, whose digests go into `head.json`."""
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in others.items()}
+    return {**pack(kind, {**header, "sha256": digests}, tensors), **others}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +120,17 @@ class HeadFiles:
         return tuple(float(value) for value in values)
 
     def file(self, name: str, max_bytes: int) -> bytes:
-        """The content of another file of the bundle."""
+        """The content of another file of the bundle, which `head.json` has the digest of.
+
+        Libraries that read their own formats may take the process down with a damaged file, so it is never shown to them.
+        """
         content = self.others.get(name)
         if content is None:
             raise BundleError(f"the head bundle lacks {name}; fit it again")
         if len(content) > max_bytes:
             raise BundleError(f"{name} has {len(content)} bytes, more than {max_bytes}")
+        if self.section("sha256").get(name) != hashlib.sha256(content).hexdigest():
+            raise BundleError(f"{name} is not the file that the head was written with; fit it again")
         return content
 
     def tensor(self, name: str, dtype: torch.dtype, num_dimensions: int) -> torch.Tensor:

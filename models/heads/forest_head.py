@@ -11,7 +11,7 @@ import torch
 
 from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
-from models.heads.files import HeadFiles, pack
+from models.heads.files import HeadFiles, pack_with
 from models.heads.finishing import NOT_FINISHED, Finishing
 from models.heads.prediction import ColumnValuesPass, FloatArray, HeadPrediction, Inputs
 
@@ -92,7 +92,7 @@ class ForestHead:
             "present": list(self.present),
             **self.finishing.header(),
         }
-        return {**pack(self.kind, header, self.finishing.tensors()), FOREST_NAME: self.content}
+        return pack_with(self.kind, header, self.finishing.tensors(), {FOREST_NAME: self.content})
 
     @classmethod
     def from_parts(cls, parts: HeadFiles) -> ForestHead:

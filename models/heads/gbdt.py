@@ -19,7 +19,7 @@ from models.heads.losses import mean_loss
 from models.heads.prediction import FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem
 
-MAX_REPEATS = 4
+MAX_REPEATS = 2
 MAX_TREES = 4_000  # rounds times classes
 TIME_SHARE = 0.8  # of what is left, for one repeat of the folds and the trees of all labels
 NOT_JUDGED = "boosted trees were not cross-validated: time is short; raise max_seconds to change that"
@@ -143,6 +143,6 @@ def tree_settings(num_labels: int) -> TreeSettings:
 
 def round_choices(num_labels: int, num_outputs: int) -> tuple[int, ...]:
     """Numbers of rounds to choose from, increasing."""
-    most = 250 if num_labels < 2_000 else 600
+    most = 150 if num_labels < 1_000 else 300 if num_labels < 3_000 else 600
     most = max(20, min(most, MAX_TREES // num_outputs))
     return tuple(sorted({max(5, round(most * share)) for share in (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)}))

@@ -11,7 +11,7 @@ import torch
 from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.boosting import Trees
-from models.heads.files import HeadFiles, pack
+from models.heads.files import HeadFiles, pack_with
 from models.heads.finishing import NOT_FINISHED, Finishing
 from models.heads.prediction import ColumnValuesPass, FloatArray, HeadPrediction, Inputs, RowFeaturesPass
 
@@ -86,7 +86,7 @@ class GbdtHead:
         tensors = dict(self.finishing.tensors())
         if self.offset is not None:
             tensors |= {"offset": self.offset.weight, "offset_bias": self.offset.bias}
-        return {**pack(self.kind, header, tensors), TREES_NAME: self.trees.text.encode()}
+        return pack_with(self.kind, header, tensors, {TREES_NAME: self.trees.text.encode()})
 
     @classmethod
     def from_parts(cls, parts: HeadFiles) -> GbdtHead:
