@@ -12,7 +12,7 @@ PYTEST_WORKERS ?= auto
 export ROOTSTOCK_HOME DATA
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format openapi clean bench-serving bench-few-labels bench-quality bench-splits bench-estimates bench-new-target chaos realdata
+.PHONY: help setup demo serve test check format openapi clean bench-serving bench-quality bench-splits bench-estimates bench-new-target chaos realdata
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,9 +53,6 @@ openapi: $(STAMP) ## write docs/openapi.json
 
 bench-serving: $(STAMP) ## cost of many heads and views, as ratios
 	$(BIN)/python -m benchmarks.serving $(ARGS)
-
-bench-few-labels: $(STAMP) ## linear head against LightGBM with few labels (DATA=dir)
-	$(BIN)/python -m benchmarks.few_labels $(ARGS)
 
 $(BENCH_STAMP): constraints.txt constraints-bench.txt pyproject.toml client/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON); set PYTHON=… to a Python 3.11 or newer"; exit 1; }

@@ -24,7 +24,9 @@ def finetune(
     ctx: typer.Context,
     table: TableName,
     targets: Annotated[str, typer.Argument(help="Targets with commas, or * for all.")] = "*",
-    kind: Annotated[str | None, typer.Option(help="Kind of head; default auto.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="auto (default), linear, forest, gbdt, full or zero_shot.")
+    ] = None,
     max_labels: Annotated[int | None, typer.Option(min=1, help="Use a random sample of the labels.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of that sample.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Of fitting; default 60.")] = None,
