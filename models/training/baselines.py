@@ -7,7 +7,7 @@ Shape letters: `n` fitted rows, `m` rows in folds, `h` hold-out rows, `K` classe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,9 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
-from models.features.schema import ColumnKind, ColumnSchema
+from models.bundle import EncoderBundle
+from models.features.codec import PlainColumns
+from models.features.schema import ColumnKind, ColumnSchema, Task
 from models.heads.boosting import TreeSettings, fit_trees, load_library, smallest_leaf
 from models.heads.cross_fitting import TooSlow, cross_fit
 from models.heads.finishing import outputs_of
@@ -38,6 +40,48 @@ class BaselineOutputs:
     out_of_fold: FloatArray | None
     holdout: FloatArray | None
     warnings: tuple[str, ...] = ()
+
+
+def plain_columns(
+    bundle: EncoderBundle, frame: pl.DataFrame, view: Collection[str], rows: IndexArray
+) -> PlainColumns:
+    """What the encoder reads under a view, at `rows` of `frame`, as columns for models without an encoder."""
+    codec = bundle.codec
+    columns = [
+        column for column in bundle.schema.encoded if column.name in codec.sources and column.name not in view
+    ]
+    if not columns:
+        return PlainColumns(pl.DataFrame(), (), {})
+    return codec.expand(frame.select([column.name for column in columns])[rows], columns)
+
+
+def fit_baselines(
+    problem: HeadProblem,
+    plain: PlainColumns,
+    raw: npt.NDArray[np.bool_],
+    holdout: torch.Tensor,
+    *,
+    seed: int,
+    pace: Pace,
+    begin: Callable[[str], None],
+) -> tuple[dict[str, BaselineOutputs], list[str]]:
+    """All baselines by name, and what to say about them; `plain` [n + h, C] has the fitted rows first.
+
+    `begin` hears which one is next.
+
+    Raises:
+        Interrupted: the caller asked to stop.
+    """
+    name = "ridge" if problem.task is Task.REGRESSION else "logistic"
+    begin(name)
+    found = {name: linear_baseline(problem, raw, holdout)}
+    begin("LightGBM")
+    table = RawColumns.of(plain.frame, plain.columns)
+    boosted = BoostedBaseline(problem, table, seed=seed, num_threads=torch.get_num_threads())
+    outputs = boosted.fit(pace)
+    if isinstance(outputs, str):
+        return found, [f"the LightGBM baseline was left out: {outputs}"]
+    return found | {"lightgbm": outputs}, list(outputs.warnings)
 
 
 def linear_baseline(

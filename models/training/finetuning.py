@@ -21,19 +21,14 @@ from models.evaluation.leaks import find_leaks
 from models.features.codec import PlainColumns
 from models.features.column_values import ColumnValues
 from models.features.row_identity import row_identities
-from models.features.schema import KEY_COLUMN, Role, Task
+from models.features.schema import KEY_COLUMN, Role
 from models.heads import HeadConfig
 from models.heads.folds import Folds, divide
 from models.heads.prediction import ColumnValuesPass, FittedHead, FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem, Pace
 from models.predictor import Predictor
 from models.progress import Progress, ShouldStop, never_stop, no_progress
-from models.training.baselines import (
-    BaselineOutputs,
-    BoostedBaseline,
-    RawColumns,
-    linear_baseline,
-)
+from models.training.baselines import BaselineOutputs, fit_baselines, plain_columns
 from models.training.budget import Plan, plan_folds, plan_rows
 from models.training.deciding import with_decision, with_scores
 from models.training.guessing import guess_head
@@ -233,7 +228,9 @@ class _Session:
     ) -> HeadResult | HeadFailure:
         started = time.monotonic()
         fitted, holdout = plan.fitted, plan.holdout
-        plain = self._plain_columns(target, np.concatenate([fitted.rows, holdout.rows]))
+        plain = plain_columns(
+            self.bundle, self.frame, target.view, np.concatenate([fitted.rows, holdout.rows])
+        )
         labelled, names = plain.frame.head(len(fitted.rows)), [column.name for column in plain.columns]
         fold_plan = plan_folds(fitted, target.task, sample.width, self._share / self.slowness)
         warnings = [
@@ -310,18 +307,6 @@ class _Session:
             ),
         )
 
-    def _plain_columns(self, target: TargetData, rows: IndexArray) -> PlainColumns:
-        """What the encoder reads under the target's view, at `rows`, as columns for models without an encoder."""
-        codec = self.bundle.codec
-        columns = [
-            column
-            for column in self.bundle.schema.encoded
-            if column.name in codec.sources and column.name not in target.view
-        ]
-        if not columns:
-            return PlainColumns(pl.DataFrame(), (), {})
-        return codec.expand(self.frame.select([column.name for column in columns])[rows], columns)
-
     def _baselines(
         self,
         target: TargetData,
@@ -333,25 +318,18 @@ class _Session:
     ) -> dict[str, BaselineOutputs]:
         self.step += 1
         found: dict[str, BaselineOutputs] = {}
-        if not self.baselines or not plain.columns:
-            self.step += 2
-            return found
-        linear_name = "ridge" if target.task is Task.REGRESSION else "logistic"
-        self._say(f"{target.name}: {linear_name} baseline")
-        found[linear_name] = linear_baseline(problem, sample.is_raw, held_out)
-        self.step += 1
-        self._say(f"{target.name}: LightGBM baseline")
-        table = RawColumns.of(plain.frame, plain.columns)
-        boosted = BoostedBaseline(
-            problem, table, seed=self.seed_of(target), num_threads=torch.get_num_threads()
-        )
-        outputs = boosted.fit(self._baseline_pace(problem.pace))
-        if isinstance(outputs, str):
-            warnings.append(f"the LightGBM baseline was left out: {outputs}")
-        else:
-            found["lightgbm"] = outputs
-            warnings += outputs.warnings
-        self.step += 1
+        if self.baselines and plain.columns:
+            found, said = fit_baselines(
+                problem,
+                plain,
+                sample.is_raw,
+                held_out,
+                seed=self.seed_of(target),
+                pace=self._baseline_pace(problem.pace),
+                begin=lambda what: self._say(f"{target.name}: {what} baseline"),
+            )
+            warnings += said
+        self.step += 2
         return found
 
     def _baseline_pace(self, pace: Pace) -> Pace:
