@@ -11,7 +11,7 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import FittedHead, FloatArray, HeadPrediction, Inputs, Pass
+from models.heads.prediction import FittedHead, FloatArray, HeadPrediction, Inputs, Pass, words_of
 from models.heads.scoring import ScoringHead
 
 MAX_MEMBERS = 16
@@ -77,10 +77,7 @@ class BlendHead:
     def to_files(self) -> dict[str, bytes]:
         """`head.json`, `head.safetensors`, and each member's files under `member_0/`, `member_1/`, …"""
         header: dict[str, object] = {
-            "task": str(self.task),
-            "classes": None if self.classes is None else list(self.classes),
-            "view": list(self.view),
-            "encoder_fingerprint": self.encoder_fingerprint,
+            **words_of(self),
             "weights": list(self.weights),
             **self.finishing.header(),
         }

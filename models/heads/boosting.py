@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from models.errors import BundleError
 from models.features.schema import Task
+from models.heads.losses import centre_and_spread
 from models.heads.prediction import FloatArray
 
 CHECK_EVERY = 10  # rounds between two looks at whether to stop
@@ -54,7 +55,8 @@ class Trees:
 
     Shape: `present` int64 [K'], the classes among `num_classes` that had labels, increasing; empty for regression.
     `absent_score` is the log-probability of a class that had none. `text` is LightGBM's own format, which keeps every
-    threshold and leaf exactly.
+    threshold and leaf exactly. Numbers were fitted less `centre` and by `spread`: LightGBM holds labels in single
+    precision.
     """
 
     task: Task
@@ -63,6 +65,8 @@ class Trees:
     absent_score: float
     booster: Any
     text: str
+    centre: float = 0.0
+    spread: float = 1.0
 
     @property
     def num_rounds(self) -> int:
@@ -72,7 +76,7 @@ class Trees:
         """Logits (binary), log-probabilities (multiclass) or values, float64 [B, O], of rows [B, C], row by row."""
         found = self.sums(values, num_rounds=num_rounds, num_threads=num_threads)
         if self.task is Task.REGRESSION:
-            return found
+            return found * self.spread + self.centre
         if self.task is Task.BINARY:
             return np.clip(found, -MAX_SCORE, MAX_SCORE)
         whole = np.full((len(values), self.num_classes), self.absent_score)
@@ -90,7 +94,14 @@ class Trees:
 
     @classmethod
     def from_text(
-        cls, task: Task, num_classes: int, present: tuple[int, ...], absent_score: float, text: str
+        cls,
+        task: Task,
+        num_classes: int,
+        present: tuple[int, ...],
+        absent_score: float,
+        text: str,
+        centre: float = 0.0,
+        spread: float = 1.0,
     ) -> Trees:
         """Raises: BundleError when the text holds no trees, or trees of other outputs."""
         import lightgbm
@@ -104,7 +115,7 @@ class Trees:
             raise BundleError(
                 f"the head has {expected} outputs, its trees {booster.num_model_per_iteration()}; fit it again"
             )
-        return cls(task, num_classes, present, absent_score, booster, text)
+        return cls(task, num_classes, present, absent_score, booster, text, centre, spread)
 
 
 def load_library() -> None:
@@ -147,6 +158,10 @@ def fit_trees(
         labels = np.searchsorted(found, labels).astype(np.float64)
         absent = num_classes - len(present)
         absent_score = float(np.log(0.5 / (len(labels) + 0.5 * absent)))
+    centre, spread = 0.0, 1.0
+    if task is Task.REGRESSION:
+        centre, spread = centre_and_spread(labels, weights)
+        labels = (labels - centre) / spread
     if values.size < MIN_SHARED_CELLS:
         num_threads = 1
     parameters = _parameters(task, settings, len(present), seed, num_threads)
@@ -168,7 +183,7 @@ def fit_trees(
                 raise lightgbm.callback.EarlyStopException(state.iteration, [])
 
     booster = lightgbm.train(parameters, dataset, num_rounds, callbacks=[call_check])
-    return Trees(task, num_classes, present, absent_score, booster, booster.model_to_string())
+    return Trees(task, num_classes, present, absent_score, booster, booster.model_to_string(), centre, spread)
 
 
 def _parameters(

@@ -22,6 +22,7 @@ from models.heads.boosting import MIN_SHARED_CELLS
 from models.heads.cross_fitting import TooSlow, cross_fit
 from models.heads.finishing import NOT_FINISHED, Finishing, outputs_of
 from models.heads.forest_head import ForestHead, forest_inputs, forest_scores
+from models.heads.losses import centre_and_spread
 from models.heads.prediction import FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem
 
@@ -56,6 +57,11 @@ class _Fitting:
         self.problem = problem
         self.values = forest_inputs(problem.columns.values)
         self.base: tuple[float, ...] | None = None
+        self.centre, self.spread = 0.0, 1.0
+        self.labels = problem.labels
+        if problem.task is Task.REGRESSION:
+            self.centre, self.spread = centre_and_spread(problem.labels, problem.weights)
+            self.labels = (problem.labels - self.centre) / self.spread
         if problem.classes is not None:
             counts = np.bincount(
                 problem.labels.astype(np.int64), weights=problem.weights, minlength=len(problem.classes)
@@ -108,8 +114,7 @@ class _Fitting:
             n_jobs=torch.get_num_threads() if self.values.size >= MIN_SHARED_CELLS else 1,
             random_state=seed,
         )
-        labels = self.problem.labels[rows]
-        return model.fit(self.values[rows], labels, sample_weight=self.problem.weights[rows])
+        return model.fit(self.values[rows], self.labels[rows], sample_weight=self.problem.weights[rows])
 
     def _fit_and_score(self, fitted: IndexArray, held_out: IndexArray, division: int) -> FloatArray:
         """Scores [1, b, O] of held-out rows."""
@@ -117,7 +122,8 @@ class _Fitting:
             fitted = np.sort(np.random.default_rng(division).choice(fitted, MAX_LABELS, replace=False))
         model = self._fit(fitted, division)
         if self.problem.task is Task.REGRESSION:
-            answers = np.asarray(model.predict(self.values[held_out]), dtype=np.float64)[:, None]
+            found = np.asarray(model.predict(self.values[held_out]), dtype=np.float64)
+            answers = found[:, None] * self.spread + self.centre
         else:
             answers = self._whole(model, np.asarray(model.predict_proba(self.values[held_out])))
         return forest_scores(self.problem.task, answers, self.base)[None]
@@ -126,7 +132,7 @@ class _Fitting:
         """Answers [n, K] or [n, 1] of the trees that did not see the row; the base where all of them did."""
         if self.problem.task is Task.REGRESSION:
             found = np.asarray(model.oob_prediction_, dtype=np.float64)
-            return np.where(found == 0.0, self.problem.labels.mean(), found)[:, None]
+            return found[:, None] * self.spread + self.centre  # in every bag: 0, which is the mean
         found = self._whole(model, np.asarray(model.oob_decision_function_))
         found[~np.isfinite(found).all(axis=1) | (found.sum(axis=1) < 0.5)] = self.base
         return found
@@ -153,6 +159,8 @@ class _Fitting:
             present,
             forest.serialize_bytes(),
             forest,
+            self.centre,
+            self.spread,
             finishing,
         )
 

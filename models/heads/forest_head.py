@@ -13,7 +13,7 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack_with
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import ColumnValuesPass, FloatArray, HeadPrediction, Inputs
+from models.heads.prediction import ColumnValuesPass, FloatArray, HeadPrediction, Inputs, words_of
 
 FOREST_NAME = "forest.treelite"
 MAX_FOREST_BYTES = 256 << 20
@@ -26,7 +26,8 @@ class ForestHead:
     """The mean answer of many trees over the columns of the view as numbers.
 
     `content` is the forest in treelite's own format; `base` [K] are the shares of the classes among the labels, to which
-    a forest that is all too sure is drawn; None for regression. `present` are the classes that the forest tells apart.
+    a forest that is all too sure is drawn; None for regression. `present` are the classes that the forest tells apart. Numbers were fitted
+    less `centre` and by `spread`.
     """
 
     task: Task
@@ -38,6 +39,8 @@ class ForestHead:
     present: tuple[int, ...]
     content: bytes
     forest: Any
+    centre: float = 0.0
+    spread: float = 1.0
     finishing: Finishing = NOT_FINISHED
 
     @property
@@ -67,7 +70,7 @@ class ForestHead:
         found = np.asarray(gtil.predict(self.forest, forest_inputs(values), nthread=1), dtype=np.float64)
         found = found.reshape(len(values), -1)
         if self.base is None:
-            return found
+            return found * self.spread + self.centre
         answers = np.zeros((len(values), len(self.base)))
         answers[:, list(self.present)] = found
         return forest_scores(self.task, answers, self.base)
@@ -83,13 +86,12 @@ class ForestHead:
     def to_files(self) -> dict[str, bytes]:
         """`head.json`, `head.safetensors` and `forest.treelite`."""
         header: dict[str, object] = {
-            "task": str(self.task),
-            "classes": None if self.classes is None else list(self.classes),
-            "view": list(self.view),
-            "encoder_fingerprint": self.encoder_fingerprint,
+            **words_of(self),
             "num_columns": self.num_columns,
             "base": None if self.base is None else list(self.base),
             "present": list(self.present),
+            "label_centre": self.centre,
+            "label_spread": self.spread,
             **self.finishing.header(),
         }
         return pack_with(self.kind, header, self.finishing.tensors(), {FOREST_NAME: self.content})
@@ -120,6 +122,8 @@ class ForestHead:
             present,
             content,
             forest,
+            parts.number("label_centre"),
+            parts.number("label_spread"),
             Finishing.from_parts(parts),
         )
 

@@ -11,7 +11,7 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import FloatArray, HeadPrediction, Inputs, TunedEncoderPass
+from models.heads.prediction import FloatArray, HeadPrediction, Inputs, TunedEncoderPass, words_of
 
 FULL = "full"
 PREFIX = "encoder."
@@ -59,10 +59,7 @@ class FullHead:
     def to_files(self) -> dict[str, bytes]:
         """`head.json` and `head.safetensors`; the encoder's weights under `encoder.…`."""
         header: dict[str, object] = {
-            "task": str(self.task),
-            "classes": None if self.classes is None else list(self.classes),
-            "view": list(self.view),
-            "encoder_fingerprint": self.encoder_fingerprint,
+            **words_of(self),
             **self.finishing.header(),
         }
         encoder = {f"{PREFIX}{name}": tensor for name, tensor in self.tuned.encoder.items()}

@@ -13,7 +13,14 @@ from models.features.schema import JsonScalar, Task
 from models.heads.boosting import Trees
 from models.heads.files import HeadFiles, pack_with
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import ColumnValuesPass, FloatArray, HeadPrediction, Inputs, RowFeaturesPass
+from models.heads.prediction import (
+    ColumnValuesPass,
+    FloatArray,
+    HeadPrediction,
+    Inputs,
+    RowFeaturesPass,
+    words_of,
+)
 
 TREES_NAME = "trees.txt"
 MAX_TREES_BYTES = 256 << 20
@@ -74,13 +81,12 @@ class GbdtHead:
     def to_files(self) -> dict[str, bytes]:
         """`head.json`, `head.safetensors` and `trees.txt`, the trees in LightGBM's own format."""
         header: dict[str, object] = {
-            "task": str(self.task),
-            "classes": None if self.classes is None else list(self.classes),
-            "view": list(self.view),
-            "encoder_fingerprint": self.encoder_fingerprint,
+            **words_of(self),
             "num_columns": self.num_columns,
             "present": list(self.trees.present),
             "absent_score": self.trees.absent_score,
+            "label_centre": self.trees.centre,
+            "label_spread": self.trees.spread,
             **self.finishing.header(),
         }
         tensors = dict(self.finishing.tensors())
@@ -105,7 +111,15 @@ class GbdtHead:
         if task is Task.MULTICLASS and not set(present) <= set(range(num_classes)):
             raise BundleError("the head's trees are of classes that it does not have; fit it again")
         text = parts.file(TREES_NAME, MAX_TREES_BYTES).decode("ascii", errors="replace")
-        trees = Trees.from_text(task, num_classes, present, parts.number("absent_score"), text)
+        trees = Trees.from_text(
+            task,
+            num_classes,
+            present,
+            parts.number("absent_score"),
+            text,
+            parts.number("label_centre"),
+            parts.number("label_spread"),
+        )
         num_columns = parts.integer("num_columns")
         if trees.booster.num_feature() != max(num_columns, 1):
             raise BundleError(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from models.features.schema import Task
 from models.heads.finishing import NOT_FINISHED, Finishing, outputs_of
 from models.heads.linear_head import LinearHead
+from models.heads.losses import centre_and_spread
 from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
 from models.heads.solvers.basis import RawRows, SpectralRows
@@ -92,9 +93,7 @@ class StandardisedLabels:
     def of(cls, problem: HeadProblem) -> StandardisedLabels:
         if problem.task is not Task.REGRESSION:
             return cls(problem, 0.0, 1.0)
-        centre = float(np.average(problem.labels, weights=problem.weights))
-        spread = float(np.sqrt(np.average(np.square(problem.labels - centre), weights=problem.weights)))
-        return cls(problem, centre, spread if spread > 1e-12 * abs(centre) else 1.0)
+        return cls(problem, *centre_and_spread(problem.labels, problem.weights))
 
     def of_rows(self, rows: np.ndarray) -> FloatArray:
         """Of the rows at these positions."""

@@ -14,7 +14,7 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack, unpack
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import FloatArray, HeadPrediction, Inputs, RowFeaturesPass
+from models.heads.prediction import FloatArray, HeadPrediction, Inputs, RowFeaturesPass, words_of
 
 MAX_WEIGHT_BYTES = 1 << 30
 
@@ -67,10 +67,7 @@ class LinearHead:
         """`head.json` and `head.safetensors`."""
         tensors = {"weight": self.weight, "bias": self.bias, **self.finishing.tensors()}
         header: dict[str, object] = {
-            "task": str(self.task),
-            "classes": None if self.classes is None else list(self.classes),
-            "view": list(self.view),
-            "encoder_fingerprint": self.encoder_fingerprint,
+            **words_of(self),
             **self.finishing.header(),
         }
         return pack(self.kind, header, tensors)

@@ -128,6 +128,16 @@ class FittedHead(Protocol):
         """Files of the head bundle: `head.json`, `head.safetensors` and whatever its kind adds."""
 
 
+def words_of(head: FittedHead) -> dict[str, object]:
+    """What `head.json` says of every head, whatever its kind."""
+    return {
+        "task": str(head.task),
+        "classes": None if head.classes is None else list(head.classes),
+        "view": list(head.view),
+        "encoder_fingerprint": head.encoder_fingerprint,
+    }
+
+
 def check_coverage(coverage: float) -> None:
     """Raises: InputError (code `invalid_coverage`)."""
     if not 0.0 < coverage < 1.0:

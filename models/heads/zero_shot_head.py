@@ -14,7 +14,14 @@ import torch
 from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack
-from models.heads.prediction import FloatArray, HeadPrediction, HiddenColumnPass, Inputs, check_coverage
+from models.heads.prediction import (
+    FloatArray,
+    HeadPrediction,
+    HiddenColumnPass,
+    Inputs,
+    check_coverage,
+    words_of,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,10 +92,7 @@ class ZeroShotHead:
     def to_files(self) -> dict[str, bytes]:
         """`head.json` and `head.safetensors`."""
         header: dict[str, object] = {
-            "task": str(self.task),
-            "classes": None if self.classes is None else list(self.classes),
-            "view": list(self.view),
-            "encoder_fingerprint": self.encoder_fingerprint,
+            **words_of(self),
             "column": self.column,
         }
         tensors = {"positions": self.positions}

@@ -36,7 +36,7 @@ SHARE_OF_TIME = 0.1  # of the target's whole time, at most
 SHARE_OF_ELAPSED = (
     0.1  # of what the head took so far: a head that is fitted in a second is served in a second
 )
-MIN_SECONDS = 0.3
+MIN_SECONDS = 0.15
 LIKE_A_PASS = 1.5  # a pass with the metric and without the chunks of many rows, in measured passes
 
 

@@ -23,6 +23,8 @@ from models.heads.linear import LinearHeadConfig
 from models.heads.problem import HeadFit, HeadProblem, Pace
 from tests.models.small_problems import features_of, inputs_of, problem_of, small_problem
 
+HUGE = 2.0**96  # a power of two: nothing but the scale changes
+
 
 def _crossed(num_rows: int = 240) -> HeadProblem:
     """The label is whether two features have the same sign, which no linear function of them says."""
@@ -111,6 +113,19 @@ def test__trees__damaged_files__are_refused(config: GbdtHeadConfig | ForestHeadC
         files[name] = broken
     with pytest.raises(BundleError):
         load_head(files)
+
+
+@pytest.mark.parametrize("config", [GbdtHeadConfig(), ForestHeadConfig()], ids=lambda config: config.kind)
+def test__trees__huge_numbers__same_values_on_their_scale(config: GbdtHeadConfig | ForestHeadConfig) -> None:
+    problem = small_problem(Task.REGRESSION)
+    usual = config.fit(problem)
+    huge = config.fit(replace(problem, labels=problem.labels * HUGE))
+    assert usual.out_of_fold is not None
+    assert huge.out_of_fold is not None
+    np.testing.assert_allclose(huge.out_of_fold, usual.out_of_fold * HUGE, rtol=1e-9)
+    loaded = load_head(huge.head.to_files())
+    inputs = inputs_of(loaded, problem.features)
+    np.testing.assert_array_equal(loaded.finish(inputs).outputs, huge.head.finish(inputs).outputs)
 
 
 def test__forest__rows_of_one_group__are_not_judged_by_trees_that_saw_the_others() -> None:
