@@ -35,6 +35,10 @@ class MaskedColumnsConfig(BaseModel):
 
     kind: Literal["masked_columns"] = "masked_columns"
     guesses_columns: ClassVar[bool] = True
+    # Measured inside the training parts of bank_marketing, 1995_income, heart_2020_brfss and blastchar: 1,000 steps, one
+    # seed, 20 draws of 50 / 200 / 500 labels, ridge on raw features and embedding; mean AUC points against these four
+    # numbers. No swapped cells -1.3 / -0.6 / -0.2, half of them swapped (without blastchar) -0.4 / -0.1 / -0.2, rates of
+    # 0.4 to 0.9 -0.3 / -0.1 / -0.1.
     min_rate: float = Field(default=0.1, gt=0, lt=1)
     max_rate: float = Field(default=0.7, gt=0, lt=1)
     swap_share: float = Field(default=0.3, ge=0, le=1)
