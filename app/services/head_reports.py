@@ -35,7 +35,7 @@ from models.features.schema import JsonScalar, Task
 from models.heads import FittedHead, load_head
 from models.heads.decision import MOST_PROBABLE, Decision
 from models.heads.scores import ScoreQuantiles
-from models.heads.scoring import ScoringHead
+from models.heads.scoring import is_scoring
 from models.training.deciding import evaluated
 from models.training.trust import COVERAGES
 from storage.artifacts import ArtifactStore
@@ -222,7 +222,7 @@ def _numbers(judged: JudgedRows) -> NumberFit:
 
 def _coverage(judged: JudgedRows, head: FittedHead) -> list[CoveragePoint]:
     """What the head's intervals or sets come to on the hold-out; out of fold the report says it, fold by fold."""
-    if judged.on != "holdout" or not isinstance(head, ScoringHead):
+    if judged.on != "holdout" or not is_scoring(head):
         return []
     found = []
     for asked in COVERAGES:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.quality.systems.torchvision_operators import declare_missing
 from models.features.codec import CategoricalColumn, Codec, Codes
 
 LEARNING_RATE = 1e-3
@@ -270,11 +269,7 @@ class WidedeepStep(Step):
     dropout: ClassVar[dict[str, float]] = {}
 
     def __init__(self, table: SpeedTable, shape: Shape) -> None:
-        # The package imports torchvision, whose compiled operators may be of another build of torch than this one; none
-        # is used here.
-        sys.modules.setdefault(
-            "torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations")
-        )
+        declare_missing()
         torch.manual_seed(0)
         categorical = [column.name for column in table.codec.columns if isinstance(column, CategoricalColumn)]
         continuous = [column.name for column in table.codec.continuous]

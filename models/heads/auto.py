@@ -22,7 +22,7 @@ from models.heads.gbdt import GbdtHeadConfig
 from models.heads.linear import solve
 from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
-from models.heads.scoring import ScoringHead
+from models.heads.scoring import ScoringHead, is_scoring
 
 LATE = "trees were left out of the blend: time is short; raise max_seconds to change that"
 MIN_BLENDED_NUMBERS = 200  # with 50 numbers a blend lost up to .05 of R² against the linear head alone
@@ -132,5 +132,5 @@ def _calibrated(fit: HeadFit) -> FloatArray:
 
 def _scoring(fit: HeadFit) -> ScoringHead:
     head = fit.head
-    assert isinstance(head, ScoringHead)  # of all kinds that are blended
+    assert is_scoring(head)  # of all kinds that are blended
     return head

@@ -11,14 +11,14 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import FittedHead, FloatArray, HeadPrediction, Inputs, Pass, words_of
-from models.heads.scoring import ScoringHead
+from models.heads.prediction import FittedHead, FloatArray, Inputs, Pass, words_of
+from models.heads.scoring import FinishesScores, ScoringHead, is_scoring
 
 MAX_MEMBERS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BlendHead:
+class BlendHead(FinishesScores):
     """A weighted mean of the members' calibrated scores: of values, or of logits, which is the geometric mean of odds.
 
     Shape: `weights` [M], positive, of sum 1, in the order of `members`. Members share task, classes, view and encoder.
@@ -66,14 +66,6 @@ class BlendHead:
             start = stop
         return averaged(found, self.weights)
 
-    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
-        """Inputs to predictions, each row by itself.
-
-        Raises:
-            InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
-        """
-        return self.finishing.apply(self.task, self.scores(inputs), coverage)
-
     def to_files(self) -> dict[str, bytes]:
         """`head.json`, `head.safetensors`, and each member's files under `member_0/`, `member_1/`, …"""
         header: dict[str, object] = {
@@ -118,7 +110,7 @@ def _member(parts: HeadFiles, read: Callable[[dict[str, bytes]], FittedHead], nu
         if name.startswith(prefix)
     }
     head = read(files)
-    if isinstance(head, BlendHead) or not isinstance(head, ScoringHead):
+    if isinstance(head, BlendHead) or not is_scoring(head):
         raise BundleError(f"a {head.kind} head cannot be a member of a blend; fit it again")
     belongs = (head.task, head.classes, head.view, head.encoder_fingerprint) == (
         parts.task,

@@ -13,7 +13,8 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack_with
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import ColumnValuesPass, FloatArray, HeadPrediction, Inputs, words_of
+from models.heads.prediction import ColumnValuesPass, FloatArray, Inputs, words_of
+from models.heads.scoring import FinishesScores
 
 FOREST_NAME = "forest.treelite"
 MAX_FOREST_BYTES = 256 << 20
@@ -22,7 +23,7 @@ _OWN_SHARE = 5.0 / 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ForestHead:
+class ForestHead(FinishesScores):
     """The mean answer of many trees over the columns of the view as numbers.
 
     `content` is the forest in treelite's own format; `base` [K] are the shares of the classes among the labels, to which
@@ -74,14 +75,6 @@ class ForestHead:
         answers = np.zeros((len(values), len(self.base)))
         answers[:, list(self.present)] = found
         return forest_scores(self.task, answers, self.base)
-
-    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
-        """Inputs to predictions, each row by itself.
-
-        Raises:
-            InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
-        """
-        return self.finishing.apply(self.task, self.scores(inputs), coverage)
 
     def to_files(self) -> dict[str, bytes]:
         """`head.json`, `head.safetensors` and `forest.treelite`."""

@@ -11,14 +11,15 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import FloatArray, HeadPrediction, Inputs, TunedEncoderPass, words_of
+from models.heads.prediction import FloatArray, Inputs, TunedEncoderPass, words_of
+from models.heads.scoring import FinishesScores
 
 FULL = "full"
 PREFIX = "encoder."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FullHead:
+class FullHead(FinishesScores):
     """A linear map of row features made with tuned encoder weights, finished into probabilities or a value.
 
     Shape: `tuned.weight` [O, F], `tuned.bias` [O]; O is 1 for binary and regression, one per class for multiclass.
@@ -47,14 +48,6 @@ class FullHead:
         """Logits or values float64 [B, O]."""
         (logits,) = inputs
         return logits.detach().numpy().astype(np.float64)
-
-    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
-        """Logits [B, O] to predictions, each row by itself.
-
-        Raises:
-            InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
-        """
-        return self.finishing.apply(self.task, self.scores(inputs), coverage)
 
     def to_files(self) -> dict[str, bytes]:
         """`head.json` and `head.safetensors`; the encoder's weights under `encoder.…`."""

@@ -16,18 +16,18 @@ from models.heads.finishing import NOT_FINISHED, Finishing
 from models.heads.prediction import (
     ColumnValuesPass,
     FloatArray,
-    HeadPrediction,
     Inputs,
     RowFeaturesPass,
     words_of,
 )
+from models.heads.scoring import FinishesScores
 
 TREES_NAME = "trees.txt"
 MAX_TREES_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GbdtHead:
+class GbdtHead(FinishesScores):
     """Trees over the columns of the view as numbers; where `offset` is there, they correct a linear head.
 
     Shape: `offset.weight` [O, F], `offset.bias` [O]: the linear head's calibrated logits, which the trees are added to.
@@ -69,14 +69,6 @@ class GbdtHead:
             return self.trees.scores(values)
         start = inputs[1].detach().numpy().astype(np.float64)
         return np.asarray(start + self.trees.sums(values))
-
-    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
-        """Inputs to predictions, each row by itself.
-
-        Raises:
-            InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
-        """
-        return self.finishing.apply(self.task, self.scores(inputs), coverage)
 
     def to_files(self) -> dict[str, bytes]:
         """`head.json`, `head.safetensors` and `trees.txt`, the trees in LightGBM's own format."""

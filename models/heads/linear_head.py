@@ -14,13 +14,14 @@ from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack, unpack
 from models.heads.finishing import NOT_FINISHED, Finishing
-from models.heads.prediction import FloatArray, HeadPrediction, Inputs, RowFeaturesPass, words_of
+from models.heads.prediction import FloatArray, Inputs, RowFeaturesPass, words_of
+from models.heads.scoring import FinishesScores
 
 MAX_WEIGHT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LinearHead:
+class LinearHead(FinishesScores):
     """A linear map of row features, finished into probabilities or a value with its interval.
 
     Shape: `weight` [O, F], `bias` [O], float32; O is 1 for binary and regression, K for multiclass.
@@ -54,14 +55,6 @@ class LinearHead:
         """Logits or values float64 [B, O]."""
         (logits,) = inputs
         return logits.detach().numpy().astype(np.float64)
-
-    def finish(self, inputs: Inputs, coverage: float = 0.9) -> HeadPrediction:
-        """Logits [B, O] to predictions, each row by itself.
-
-        Raises:
-            InputError: `coverage` is not strictly between 0 and 1 (code `invalid_coverage`).
-        """
-        return self.finishing.apply(self.task, self.scores(inputs), coverage)
 
     def to_files(self) -> dict[str, bytes]:
         """`head.json` and `head.safetensors`."""

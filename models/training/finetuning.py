@@ -21,7 +21,7 @@ from models.evaluation.leaks import find_leaks
 from models.features.codec import PlainColumns
 from models.features.column_values import ColumnValues
 from models.features.row_identity import row_identities
-from models.features.schema import KEY_COLUMN, Role
+from models.features.schema import KEY_COLUMN
 from models.heads import HeadConfig
 from models.heads.folds import Folds, divide
 from models.heads.prediction import ColumnValuesPass, FittedHead, FloatArray, IndexArray
@@ -34,7 +34,7 @@ from models.training.deciding import with_decision, with_scores
 from models.training.guessing import guess_head
 from models.training.importance import ImportanceTask, importance_seconds, with_importance
 from models.training.judging import Bench, judge_head
-from models.training.labels import CheckedLabels, LabelledRows, check_labels, holdout_labels
+from models.training.labels import CheckedLabels, LabelledRows, check_labels, holdout_labels, row_groups
 from models.training.targets import HeadFailure, HeadResult, JsonObject, TargetData
 from models.training.trust import with_trust
 from models.training.view_features import ViewFeatures, ViewSample, compute_features
@@ -243,7 +243,7 @@ class _Session:
             fitted.labels,
             target.task,
             generator=np.random.default_rng([self.seed_of(target), 3]),
-            groups=self._groups(fitted.rows),
+            groups=row_groups(self.frame, self.bundle.schema, fitted.rows),
             max_rows=fold_plan.max_rows,
         )
         folds, more = fold_plan.limit(folds)
@@ -386,18 +386,6 @@ class _Session:
             return judged
         keys = self.frame[KEY_COLUMN].gather(judged.rows)
         return replace(judged, identities=row_identities(keys, self.key_space))
-
-    def _groups(self, rows: IndexArray) -> IndexArray | None:
-        """Group number of each row, where the table has groups: rows of one group share a fold."""
-        names = [
-            column.name
-            for column in self.bundle.schema.with_role(Role.GROUP)
-            if column.name in self.frame.columns
-        ]
-        if not names:
-            return None
-        groups = self.frame.select(names)[rows].select(pl.struct(names).rank("dense"))
-        return groups.to_series().to_numpy().astype(np.int64)
 
     def _say(self, message: str) -> None:
         """Raises: Interrupted once the caller asked to stop."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from models.errors import LabelError
 from models.features.labels import MAX_MAGNITUDE
-from models.features.schema import Task
+from models.features.schema import Role, TableSchema, Task
 from models.heads.prediction import FloatArray, IndexArray
 from models.training.targets import TargetData
 
@@ -153,3 +154,12 @@ def _check_content(target: TargetData, fitted: LabelledRows) -> list[str]:
     if int(counts[counts > 0].min()) == 1:
         warnings.append(f"{int((counts == 1).sum())} classes have a single label; more would help most there")
     return warnings
+
+
+def row_groups(frame: pl.DataFrame, schema: TableSchema, rows: IndexArray) -> IndexArray | None:
+    """Group number of each row [n], where the table has groups: rows of one group share a fold."""
+    names = [column.name for column in schema.with_role(Role.GROUP) if column.name in frame.columns]
+    if not names:
+        return None
+    groups = frame.select(names)[rows].select(pl.struct(names).rank("dense"))
+    return groups.to_series().to_numpy().astype(np.int64)

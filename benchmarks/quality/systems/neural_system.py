@@ -5,6 +5,8 @@ Shape letters: `p` labelled rows, `b` rows to predict, `K` classes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import polars as pl
 import torch
@@ -29,7 +31,7 @@ from models.features.schema import Task
 HELD_OUT = 0.2
 
 
-class NeuralSystem:
+class NeuralSystem(ABC):
     """A network, perhaps pretrained on all training rows, trained on the labelled ones; what differs is overridden."""
 
     name: str
@@ -39,17 +41,20 @@ class NeuralSystem:
     def __init__(self, budget: TrainingBudget | None = None) -> None:
         self.budget = budget or TrainingBudget()
 
+    @abstractmethod
     def network(self, shape: RowShape, num_outputs: int) -> nn.Module:
-        raise NotImplementedError
+        """A fresh one."""
 
     def pretrain(self, network: nn.Module, columns: NeuralColumns, trial: Trial) -> None:
         """Change the fresh network by the training rows; not at all unless overridden."""
+        return
 
     def objective(self, columns: NeuralColumns, trial: Trial) -> Objective:
         return supervised
 
     def after_epoch(self, network: nn.Module, epoch: int) -> None:
         """Change the network between epochs; not at all unless overridden."""
+        return
 
     def num_epochs(self, num_labels: int, shape: RowShape, *, is_stopped: bool) -> int:
         """Passes over the labels, at most where training `is_stopped` early, else exactly."""

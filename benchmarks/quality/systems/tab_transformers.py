@@ -12,6 +12,8 @@ Shape letters: `b` rows, `m` categorical columns, `d` width.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -83,9 +85,9 @@ class PretrainedTabTransformerSystem(TabTransformerSystem):
         super().__init__(budget)
         self.pretraining = pretraining
 
+    @abstractmethod
     def pretext(self, inputs: ContextualInputs, shape: RowShape) -> nn.Module:
         """Codes int64 [b, m] to a loss."""
-        raise NotImplementedError
 
     def pretrain(self, network: nn.Module, columns: NeuralColumns, trial: Trial) -> None:
         assert isinstance(network, Network)

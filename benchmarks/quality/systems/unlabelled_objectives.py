@@ -5,6 +5,8 @@ Shape letters: `u` rows without a label, `K` classes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -17,16 +19,16 @@ PSEUDO_WEIGHT, PSEUDO_START, PSEUDO_FULL = 3.0, 0.3, 0.7
 """α_f, T₁ and T₂ (TabTransformer, appendix B.1: the 30th and the 70th epoch), T as shares of the training."""
 
 
-class UnlabelledObjective:
+class UnlabelledObjective(ABC):
     """The labelled rows' loss and a penalty on what is predicted for others, drawn anew for each batch."""
 
     def __init__(self, unlabelled: Rows, batch_size: int) -> None:
         self.unlabelled = unlabelled
         self.batch_size = batch_size
 
+    @abstractmethod
     def penalty(self, outputs: torch.Tensor, progress: float) -> torch.Tensor:
         """Of the outputs [u, K] for rows without a label; a scalar."""
-        raise NotImplementedError
 
     def __call__(
         self, network: nn.Module, rows: Rows, targets: torch.Tensor, progress: float
