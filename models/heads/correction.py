@@ -67,10 +67,10 @@ def fit_correction(problem: HeadProblem, linear: HeadFit) -> HeadFit | None:
             return start[held_out][None]  # trees cannot speak of a class that the fold lacks
         return (start[held_out] + grow(fitted, division).sums(values[held_out]))[None]
 
-    try:
-        scores = cross_fit(folds, fit_and_score, problem.pace, max_repeats=1).scores[0]
-    except TooSlow:
+    found = cross_fit(folds, fit_and_score, problem.pace, max_repeats=1)
+    if isinstance(found, TooSlow):
         return None
+    scores = found.scores[0]
     finishing = Finishing.fit(problem, scores)
     fitted = GbdtHead(
         problem.task,

@@ -27,19 +27,21 @@ class CrossFitted:
     num_repeats: int
 
 
-class TooSlow(Exception):
-    """There is not enough time left for a single repeat, which would take about `seconds`."""
+@dataclass(frozen=True, slots=True)
+class TooSlow:
+    """There was not enough time left for a single repeat, which would have taken about `seconds`."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"a repeat takes about {seconds:.0f} s")
-        self.seconds = seconds
+    seconds: float
 
 
-def cross_fit(folds: Folds, fit_and_score: FitAndScore, pace: Pace, *, max_repeats: int) -> CrossFitted:
+def cross_fit(
+    folds: Folds, fit_and_score: FitAndScore, pace: Pace, *, max_repeats: int
+) -> CrossFitted | TooSlow:
     """Fit once per division, at most `max_repeats` repeats, no more of them than the time allows.
 
+    Too little time for one repeat, as its first divisions show, is an answer: every kind has a way to do without.
+
     Raises:
-        TooSlow: there is no time for one repeat, as its first divisions show.
         Interrupted: the caller asked to stop.
     """
     total: FloatArray | None = None
@@ -57,7 +59,7 @@ def cross_fit(folds: Folds, fit_and_score: FitAndScore, pace: Pace, *, max_repea
             total[:, held_out] += found
             took = (time.monotonic() - started) / (fold + 1)
             if repeat == 0 and took * (folds.num_folds - fold - 1) > pace.seconds_left:
-                raise TooSlow(took * folds.num_folds)
+                return TooSlow(took * folds.num_folds)
         num_done += 1
         if took * folds.num_folds > pace.seconds_left:
             break

@@ -81,10 +81,11 @@ class _Fitting:
         if is_free:
             scores = forest_scores(problem.task, self._out_of_bag(model), self.base)
         elif folds is not None:
-            try:
-                scores = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=1).scores[0]
-            except TooSlow:
+            found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=1)
+            if isinstance(found, TooSlow):
                 warnings += (NOT_JUDGED,)
+            else:
+                scores = found.scores[0]
         finishing = NOT_FINISHED
         report: dict[str, object] = {"num_trees": NUM_TREES}
         outputs, judged = None, np.empty(0, dtype=np.int64)

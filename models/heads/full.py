@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.encoders.tuning import TunableEncoder
 from models.errors import InputError
-from models.heads.cross_fitting import CrossFitted, cross_fit
+from models.heads.cross_fitting import CrossFitted, TooSlow, cross_fit
 from models.heads.finishing import Finishing, outputs_of
 from models.heads.folds import Folds
 from models.heads.full_head import FullHead
@@ -33,6 +33,7 @@ MAX_REPEATS = 1
 PATIENCE = 5  # a run ends when so many of the numbers above bring nothing better
 TIMED_STEPS = 3
 CROSS_SHARE = 0.7  # of the time left, for runs out of fold and the last one
+TIME_IS_SHORT = "time is short; raise max_seconds to change that"
 CHECK_EVERY = 10  # steps between two looks at whether to stop
 
 
@@ -87,17 +88,16 @@ class _Fitting:
         warnings: tuple[str, ...] = ()
         most = self._affordable_epochs(num_judged, folds.num_folds)
         if most < EPOCHS[1]:
-            return _kept(problem, self.linear, "time is short; raise max_seconds to change that")
+            return _kept(problem, self.linear, TIME_IS_SHORT)
         if most < EPOCHS[-1]:
             self.epochs = tuple(number for number in EPOCHS if number <= most)
             if most < _wanted_epochs(num_judged):
-                warnings += (
-                    f"the encoder was tuned for at most {self.epochs[-1]} epochs: time is short; raise max_seconds to "
-                    "change that",
-                )
+                warnings += (f"the encoder was tuned for at most {self.epochs[-1]} epochs: {TIME_IS_SHORT}",)
         if not self._helps_at_first(folds):
             return _kept(problem, self.linear, "tuning it did not help in the first fold")
         found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=MAX_REPEATS)
+        if isinstance(found, TooSlow):
+            return _kept(problem, self.linear, TIME_IS_SHORT)
         best, losses = self._best(found)
         if best == 0:
             return _kept(problem, self.linear, "tuning it did not help out of fold")

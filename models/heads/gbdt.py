@@ -60,25 +60,23 @@ class _Fitting:
         finishing, scores = NOT_FINISHED, None
         report: dict[str, object] = {}
         judged = np.empty(0, dtype=np.int64)
-        found: CrossFitted | None = None
         warnings: tuple[str, ...] = ()
         if folds is not None:
             self.seconds_per_fit = TIME_SHARE * max(problem.pace.seconds_left, 0.0) / (folds.num_folds + 1)
-            try:
-                found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=MAX_REPEATS)
-            except TooSlow:
+            found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=MAX_REPEATS)
+            if isinstance(found, TooSlow):
                 warnings = (NOT_JUDGED,)
-        if found is not None and folds is not None:
-            judged = folds.rows
-            best = self._best(found, judged)
-            num_rounds, scores = self.rounds[best], found.scores[best]
-            finishing = Finishing.fit(problem, scores)
-            report = {
-                **finishing.report(),
-                "num_folds": folds.num_folds,
-                "num_repeats": found.num_repeats,
-                "num_judged": len(judged),
-            }
+            else:
+                judged = folds.rows
+                best = self._best(found, judged)
+                num_rounds, scores = self.rounds[best], found.scores[best]
+                finishing = Finishing.fit(problem, scores)
+                report = {
+                    **finishing.report(),
+                    "num_folds": folds.num_folds,
+                    "num_repeats": found.num_repeats,
+                    "num_judged": len(judged),
+                }
         trees = self._fit(np.arange(len(problem.labels)), num_rounds, 0)
         head = GbdtHead(
             problem.task,

@@ -156,15 +156,14 @@ class BoostedBaseline:
         warnings: list[str] = []
         out_of_fold: FloatArray | None = None
         if folds is not None:
-            try:
-                found = cross_fit(
-                    folds,
-                    lambda fitted, held_out, division: self._scores(fitted, held_out, pace)[None],
-                    pace,
-                    max_repeats=folds.num_repeats,
-                )
-            except TooSlow as error:
-                return f"it would have taken about {error.seconds:.0f} s, more than there was left"
+            found = cross_fit(
+                folds,
+                lambda fitted, held_out, division: self._scores(fitted, held_out, pace)[None],
+                pace,
+                max_repeats=folds.num_repeats,
+            )
+            if isinstance(found, TooSlow):
+                return f"it would have taken about {found.seconds:.0f} s, more than there was left"
             out_of_fold = outputs_of(problem.task, found.scores[0])
             if found.num_repeats < folds.num_repeats:
                 warnings.append(

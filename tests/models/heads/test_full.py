@@ -20,6 +20,7 @@ from models.heads import FullHead, load_head
 from models.heads.auto import AutoHeadConfig
 from models.heads.blend_head import BlendHead
 from models.heads.blending import is_real_gain
+from models.heads.cross_fitting import TooSlow
 from models.heads.files import pack, unpack
 from models.heads.folds import divide
 from models.heads.full import FullHeadConfig
@@ -128,6 +129,15 @@ def test__full__labels_of_nothing__gives_the_linear_head_and_says_so(task: Task)
 def test__full__no_time__gives_the_linear_head_and_says_so() -> None:
     problem = replace(_problem(Task.BINARY), pace=Pace(deadline=0.0))
     fit = FullHeadConfig().fit(problem)
+    assert fit.head.kind == "linear"
+    assert "time is short" in fit.warnings[-1]
+
+
+def test__full__slower_than_the_timed_steps_promised__gives_the_linear_head_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.heads.full.cross_fit", lambda *args, **options: TooSlow(9.0))
+    fit = FullHeadConfig().fit(_problem(Task.BINARY))
     assert fit.head.kind == "linear"
     assert "time is short" in fit.warnings[-1]
 

@@ -147,14 +147,14 @@ def test__forest__rows_of_one_group__are_not_judged_by_trees_that_saw_the_others
 def test__cross_fit__no_time_for_a_repeat__says_how_long_it_would_take() -> None:
     problem = small_problem(Task.BINARY)
     assert problem.folds is not None
-    with pytest.raises(TooSlow) as caught:
-        cross_fit(
-            problem.folds,
-            lambda fitted, held_out, division: np.zeros((1, len(held_out), 1)),
-            Pace(deadline=0.0),
-            max_repeats=1,
-        )
-    assert caught.value.seconds >= 0.0
+    found = cross_fit(
+        problem.folds,
+        lambda fitted, held_out, division: np.zeros((1, len(held_out), 1)),
+        Pace(deadline=0.0),
+        max_repeats=1,
+    )
+    assert isinstance(found, TooSlow)
+    assert found.seconds >= 0.0
     late = replace(problem, pace=Pace(deadline=0.0))
     fit = GbdtHeadConfig().fit(late)
     assert fit.scores is None
