@@ -47,10 +47,11 @@ TEST_ROWS = 4_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Shape: `features` float32 [n, F] raw features; `labels` [n]."""
+    """Shape: `features` float32 [n, F] raw features, `kinds` [F] what each is; `labels` [n]."""
 
     study: Study
     features: torch.Tensor
+    kinds: torch.Tensor
     columns: ColumnValues
     labels: np.ndarray
 
@@ -61,8 +62,11 @@ class Rows:
         frame = study.frame[labelled]
         codec = Codec.fit(frame, study.schema)
         codes = codec.transform(frame)
-        raw = RawFeatures(codec, tuple(range(len(codec.columns))))
-        return cls(study, raw.compute(codes), ColumnValues.of(codes, codec, ()), study.labels[labelled])
+        raw = RawFeatures(codec, tuple(range(len(codec.columns))), has_values=True)
+        kinds = torch.tensor(raw.kinds, dtype=torch.int8)
+        return cls(
+            study, raw.compute(codes), kinds, ColumnValues.of(codes, codec, ()), study.labels[labelled]
+        )
 
 
 def main() -> None:
@@ -109,7 +113,6 @@ def _judge(rows: Rows, num_labels: int, draw: int) -> IntervalFigures | SetFigur
 def _problem(rows: Rows, fitted: IndexArray, draw: int) -> HeadProblem:
     index = torch.from_numpy(fitted)
     labels, study = rows.labels[fitted], rows.study
-    is_raw = torch.ones(rows.features.shape[1], dtype=torch.bool)
     return HeadProblem(
         task=study.task,
         classes=study.classes or None,
@@ -117,7 +120,7 @@ def _problem(rows: Rows, fitted: IndexArray, draw: int) -> HeadProblem:
         encoder_fingerprint="",
         features=rows.features[index],
         columns=ColumnValues(rows.columns.values[index], rows.columns.num_categorical),
-        scaling=FeatureScaling.fit(rows.features[:2_000], is_raw),
+        scaling=FeatureScaling.fit(rows.features[:2_000], rows.kinds),
         labels=labels,
         weights=np.ones(len(labels)),
         folds=divide(labels, study.task, generator=np.random.default_rng([draw, 3])),

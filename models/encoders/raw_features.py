@@ -1,4 +1,4 @@
-"""Raw features: one-hot categories, piecewise-linear numbers and flags, straight from codes, without the encoder.
+"""Raw features: one-hot categories, numbers as bins and as values, and flags, straight from codes, without the encoder.
 
 `B` rows, `C` columns, `W` raw features.
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from enum import IntEnum
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -26,45 +29,71 @@ MAX_CATEGORIES_PER_COLUMN = 64
 MAX_RAW_WIDTH = 8_192
 MIN_FEATURES_PER_COLUMN = 3
 
+MAX_DEVIATIONS = (
+    4.0  # a number further from its column's mean stands there: one wild value must not decide a row
+)
+
+
+class FeatureKind(IntEnum):
+    """What a row feature is, which is what its scale hangs on."""
+
+    LEARNED = 0  # by the encoder
+    INDICATOR = 1  # 0 or 1: a category, or a flag
+    BIN = 2  # a share of a number's piecewise-linear encoding
+    VALUE = 3  # a number itself, in standard deviations
+
 
 @dataclass(frozen=True)
 class ColumnSlots:
-    """Raw features of one column, in this order: values, then "other or unreadable", then "missing".
+    """Raw features of one column, in this order: bins or categories, "other or unreadable", "missing", and the value.
 
     `num_values` of a category are its most frequent ones; of a number its piecewise-linear bins.
     """
 
     column: str
     num_values: int
+    is_number: bool
+    has_value: bool
+
+    @property
+    def kinds(self) -> tuple[FeatureKind, ...]:
+        values = (FeatureKind.BIN if self.is_number else FeatureKind.INDICATOR,) * self.num_values
+        flags = (FeatureKind.INDICATOR, FeatureKind.INDICATOR)
+        return (*values, *flags, FeatureKind.VALUE) if self.has_value else (*values, *flags)
 
     @property
     def width(self) -> int:
-        return self.num_values + 2
+        return self.num_values + 2 + self.has_value
 
     @property
     def names(self) -> tuple[str, ...]:
         """Stable names without cell contents: values are numbered in the codec's order."""
-        values = tuple(f"raw:{self.column}:{i}" for i in range(self.num_values))
-        return (*values, f"raw:{self.column}:other", f"raw:{self.column}:missing")
+        names = (*(str(i) for i in range(self.num_values)), "other", "missing")
+        return tuple(f"raw:{self.column}:{name}" for name in ((*names, "value") if self.has_value else names))
 
 
 class RawFeatures:
-    """Layout version 1 of raw features for the present columns of one view.
+    """Raw features for the present columns of one view.
 
     Shape: codes of all C columns -> float32 [B, W].
 
-    Piecewise-linear encoding after arXiv 2203.05556, §3.2: bin j holds how much of it lies below the value. A missing
+    Piecewise-linear encoding after arXiv 2203.05556, §3.2: bin j holds how much of it lies below the value. Where
+    `has_values` (layout version 2), a number is there as itself too, by its column's mean and standard deviation. A missing
     number stands at the median, beside its flag.
     """
 
-    def __init__(self, codec: Codec, present: tuple[int, ...]) -> None:
-        cap = max(MIN_FEATURES_PER_COLUMN, MAX_RAW_WIDTH // max(len(codec.columns), 1)) - 2
-        self.slots = tuple(_slots(codec.columns[position], cap) for position in present)
+    def __init__(self, codec: Codec, present: tuple[int, ...], *, has_values: bool) -> None:
+        flags = 3 if has_values else 2
+        cap = max(MIN_FEATURES_PER_COLUMN, MAX_RAW_WIDTH // max(len(codec.columns), 1)) - flags
+        self.slots = tuple(_slots(codec.columns[position], cap, has_values) for position in present)
         self.width = sum(slots.width for slots in self.slots)
         self.columns = torch.tensor(present, dtype=torch.int64)
         # Where each packed row puts its 1; the extra slot `width` is cut off afterwards.
         self._one_hot = torch.full((codec.num_embeddings,), self.width, dtype=torch.int64)
         bins: list[tuple[int, int, float, float]] = []  # (feature, present column, first knot, span in knots)
+        values: list[tuple[int, int]] = []  # (feature, present column)
+        # Standardised value of each packed row and of the row after it, which a fraction leads to.
+        heights = torch.zeros(codec.num_embeddings, 2)
         start = 0
         for order, (position, slots) in enumerate(zip(present, self.slots, strict=True)):
             column, offset = codec.columns[position], int(codec.offsets[position])
@@ -79,11 +108,20 @@ class RawFeatures:
                 edges = _bin_edges(column, slots.num_values)
                 for j, (low, high) in enumerate(itertools.pairwise(edges)):
                     bins.append((start + j, order, float(low), float(high - low)))
+                if slots.has_value:
+                    values.append((start + slots.width - 1, order))
+                    at, at_median = _standardised_knots(column)
+                    heights[offset:first] = at_median
+                    heights[first : first + len(at), 0] = torch.from_numpy(at)
+                    heights[first : first + len(at), 1] = torch.from_numpy(np.append(at[1:], at[-1:]))
             start += slots.width
         self._bin_features = torch.tensor([b[0] for b in bins], dtype=torch.int64)
         self._bin_columns = torch.tensor([b[1] for b in bins], dtype=torch.int64)
         self._bin_starts = torch.tensor([b[2] for b in bins], dtype=torch.float32)
         self._bin_spans = torch.tensor([b[3] for b in bins], dtype=torch.float32)
+        self._value_features = torch.tensor([v[0] for v in values], dtype=torch.int64)
+        self._value_columns = torch.tensor([v[1] for v in values], dtype=torch.int64)
+        self._heights = heights
         self._offsets = codec.offsets[self.columns] + NUM_SPECIAL_CODES
         self._medians = torch.tensor(
             [
@@ -99,6 +137,10 @@ class RawFeatures:
     def names(self) -> tuple[str, ...]:
         return tuple(name for slots in self.slots for name in slots.names)
 
+    @property
+    def kinds(self) -> tuple[FeatureKind, ...]:
+        return tuple(kind for slots in self.slots for kind in slots.kinds)
+
     def compute(self, codes: Codes) -> torch.Tensor:
         """Features float32 [B, W] on the CPU; a row's features depend on that row alone (elementwise operations only)."""
         index = codes.index.index_select(1, self.columns)
@@ -112,13 +154,36 @@ class RawFeatures:
             spread = positions.index_select(1, self._bin_columns)
             filled = ((spread - self._bin_starts) / self._bin_spans).clamp_(0.0, 1.0)
             features.index_copy_(1, self._bin_features, filled)
+        if self._value_features.numel():
+            heights = functional.embedding(index.index_select(1, self._value_columns), self._heights)
+            low, high = heights.unbind(dim=2)
+            fraction = codes.fraction.index_select(1, self.columns[self._value_columns])
+            features.index_copy_(1, self._value_features, low + fraction * (high - low))
         return features[:, : self.width]
 
 
-def _slots(column: CategoricalColumn | ContinuousColumn, cap: int) -> ColumnSlots:
+def _slots(column: CategoricalColumn | ContinuousColumn, cap: int, has_values: bool) -> ColumnSlots:
     if isinstance(column, CategoricalColumn):
-        return ColumnSlots(column.name, min(column.num_values, cap, MAX_CATEGORIES_PER_COLUMN))
-    return ColumnSlots(column.name, min(max(column.num_values - 1, 0), cap))
+        num_values = min(column.num_values, cap, MAX_CATEGORIES_PER_COLUMN)
+        return ColumnSlots(column.name, num_values, is_number=False, has_value=False)
+    num_bins = min(max(column.num_values - 1, 0), cap)
+    return ColumnSlots(column.name, num_bins, is_number=True, has_value=has_values and column.num_values > 1)
+
+
+def _standardised_knots(column: ContinuousColumn) -> tuple[npt.NDArray[np.float64], float]:
+    """The knots [K] and the median in standard deviations from the mean, at most MAX_DEVIATIONS away.
+
+    Mean and deviation are those of the fitted rows as far as the codec knows them: each row at the middle of its interval.
+    """
+    knots = np.asarray(column.knots, dtype=np.float64)
+    scaled = knots / max(float(np.abs(knots).max()), 1e-300)  # so that squares of huge numbers stay finite
+    middles = np.append((scaled[:-1] + scaled[1:]) / 2, scaled[-1])
+    mass = np.asarray(column.frequencies, dtype=np.float64)
+    mean = float(mass @ middles)
+    deviation = float(np.sqrt(mass @ np.square(middles - mean)))
+    heights = np.clip((scaled - mean) / max(deviation, 1e-12), -MAX_DEVIATIONS, MAX_DEVIATIONS)
+    median = np.interp(column.median_position, np.arange(len(heights)), heights)
+    return heights, float(median)
 
 
 def _bin_edges(column: ContinuousColumn, num_bins: int) -> list[int]:

@@ -14,12 +14,12 @@ import torch
 
 from models.encoders.base import Encoder
 from models.encoders.padded_pass import chunk_rows, encode_padded
-from models.encoders.raw_features import RawFeatures
+from models.encoders.raw_features import FeatureKind, RawFeatures
 from models.errors import BundleError
 from models.features.codec import Codec, Codes
 
-LAYOUT_VERSION = 1
-READABLE_LAYOUTS = (1,)
+LAYOUT_VERSION = 2
+READABLE_LAYOUTS = (1, 2)
 
 MAX_CACHED_VIEWS = 64
 
@@ -37,8 +37,8 @@ class _ViewLayout:
 class RowFeatures:
     """Features of rows under a view; absent columns are left out as tokens, as attention keys and as raw features.
 
-    Layout version 1: contextual tokens of the present columns, flattened [C'·D] (or the encoder's summary [M·D]) |
-    CLS [D] | raw features.
+    Layout: contextual tokens of the present columns, flattened [C'·D] (or the encoder's summary [M·D]) | CLS [D] | raw
+    features; these hold numbers as bins alone in version 1, as values too in version 2.
 
     Shape: codes of B rows -> float32 [B, F(view)].
 
@@ -88,6 +88,12 @@ class RowFeatures:
         context = tuple(f"context:{token}:{d}" for token in tokens for d in range(d_model))
         return context + tuple(f"cls:{d}" for d in range(d_model)) + layout.raw.names
 
+    def kinds(self, view: Sequence[str]) -> torch.Tensor:
+        """The `FeatureKind` of each feature, int8 [F]."""
+        layout = self._layout(tuple(view))
+        learned = (FeatureKind.LEARNED,) * (layout.width - layout.raw.width)
+        return torch.tensor((*learned, *layout.raw.kinds), dtype=torch.int8)
+
     @torch.no_grad()
     def compute(self, codes: Codes, view: Sequence[str]) -> torch.Tensor:
         """Features float32 [B, F] on the CPU; the same bits for a row alone, in any company and at any B."""
@@ -119,7 +125,7 @@ class RowFeatures:
                 return cached
         absent = frozenset(view)
         present = tuple(i for i, source in enumerate(self.codec.source_of) if source not in absent)
-        raw = RawFeatures(self.codec, present)
+        raw = RawFeatures(self.codec, present, has_values=self.layout_version >= 2)
         num_context = self.encoder.num_context_tokens(present)
         layout = _ViewLayout(raw, num_context, (num_context + 1) * self.encoder.d_model + raw.width)
         with self._lock:

@@ -15,6 +15,7 @@ import polars as pl
 import torch
 
 from models.bundle import EncoderBundle
+from models.encoders.raw_features import FeatureKind
 from models.features.codec import Codes
 from models.heads.prediction import IndexArray
 from models.heads.scaling import FeatureScaling
@@ -27,7 +28,7 @@ CHUNK_ROWS = 8_192
 class ViewSample:
     """What is known of a view before any label: the scaling of its features, and what a row costs.
 
-    Shape: `is_raw` [F], true for features that do not come from the encoder.
+    Shape: `is_raw` bool [F], true for features that do not come from the encoder.
     """
 
     view: tuple[str, ...]
@@ -42,8 +43,9 @@ class ViewSample:
         started = time.monotonic()
         reference = bundle.row_features.compute(bundle.reference_codes, view)
         seconds = (time.monotonic() - started) / max(len(reference), 1)
-        is_raw = np.array([name.startswith("raw:") for name in bundle.row_features.names(view)], dtype=bool)
-        scaling = FeatureScaling.fit(reference, torch.from_numpy(is_raw))
+        kinds = bundle.row_features.kinds(view)
+        scaling = FeatureScaling.fit(reference, kinds)
+        is_raw = (kinds != FeatureKind.LEARNED).numpy()
         return cls(view, bundle.row_features.width(view), scaling, is_raw, seconds)
 
     @property

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from models.encoders.base import Encoded, Encoder
+from models.encoders.raw_features import FeatureKind
 from models.encoders.tuning import TunableEncoder, with_weights
 from models.features.codec import CategoricalColumn, ContinuousColumn
 from models.features.column_values import ColumnValues
@@ -81,7 +82,7 @@ def problem_of(
         encoder_fingerprint=FINGERPRINT,
         features=features,
         columns=columns_of(features),
-        scaling=FeatureScaling.fit(features, torch.ones(features.shape[1], dtype=torch.bool)),
+        scaling=FeatureScaling.fit(features, torch.full((features.shape[1],), FeatureKind.BIN)),
         labels=labels,
         weights=np.ones(len(labels)) if weights is None else weights / weights.mean(),
         folds=divide(labels, task, generator=np.random.default_rng(seed), max_rows=max_fold_rows),

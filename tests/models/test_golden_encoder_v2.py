@@ -9,6 +9,8 @@ import torch
 
 from models.bundle import FORMAT_VERSION, EncoderBundle
 from tests.models.golden.regenerate_encoder_v2 import EXPECTED_FILE, FOLDER, GUESSED, VIEWS, golden_rows
+from tests.models.golden.regenerate_row_features_v2 import EXPECTED as EXPECTED_IN_LAYOUT_2
+from tests.models.golden.regenerate_row_features_v2 import in_layout_2
 
 
 def _files() -> dict[str, bytes]:
@@ -31,6 +33,14 @@ def test__golden_bundle__format_2__gives_the_committed_features(
     features = loaded.row_features.compute(loaded.codec.transform(golden_rows()), view)
     # float32 and other processors: close, not equal.
     torch.testing.assert_close(features, _expected("/".join(view)), atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test__golden_bundle__layout_2__gives_the_committed_features(view: tuple[str, ...]) -> None:
+    bundle = in_layout_2(_files())
+    features = bundle.row_features.compute(bundle.codec.transform(golden_rows()), view)
+    expected = json.loads(EXPECTED_IN_LAYOUT_2.read_text())["/".join(view)]
+    torch.testing.assert_close(features, torch.tensor(expected), atol=2e-5, rtol=1e-4)
 
 
 def test__golden_bundle__format_2__gives_the_committed_codes_and_guesses(loaded: EncoderBundle) -> None:

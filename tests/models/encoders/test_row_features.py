@@ -10,8 +10,11 @@ import torch
 
 from models.encoders import DEFAULT, ColumnTransformerConfig
 from models.encoders.padded_pass import CHUNK_TOKENS
+from models.encoders.raw_features import MAX_DEVIATIONS, FeatureKind, RawFeatures
 from models.encoders.row_features import RowFeatures
 from models.errors import BundleError
+from models.features.codec import Codec
+from models.features.schema import ColumnKind, ColumnSchema, TableSchema
 from tests.models.small_tables import MIXED_SCHEMA, TINY, Untrained, mixed_frame, plain_table, untrained
 
 VIEWS: tuple[tuple[str, ...], ...] = (
@@ -144,10 +147,58 @@ def test__row_features__raw_values__one_hot_flags_and_bins(mixed: Untrained) -> 
     assert by_name["raw:colour:other"].tolist() == [1.0, 0.0]
     assert by_name["raw:colour:missing"].tolist() == [0.0, 1.0]
     assert by_name["raw:price:missing"].tolist() == [0.0, 1.0]
-    bins = torch.stack([values for name, values in by_name.items() if name.startswith("raw:price:")][:-2])
+    bins = torch.stack([values for name, values in by_name.items() if name.startswith("raw:price:")][:-3])
     assert bins[:, 0].tolist() == [1.0] * len(bins)
     # A missing number stands at the median: about half of the bins are full.
     assert abs(float(bins[:, 1].sum()) / len(bins) - 0.5) < 0.1
+
+
+def test__row_features__number__is_there_as_itself_too(mixed: Untrained) -> None:
+    frame = pl.DataFrame({"noise": [0.0, 250.0, 500.0, 1_000.0, 1e9, None]})
+    features = mixed.row_features.compute(mixed.codec.transform(frame), ())
+    values = features[:, mixed.row_features.names(()).index("raw:noise:value")]
+    observed = torch.tensor(mixed.frame["noise"].cast(pl.Float64).drop_nulls().to_list())
+    mean, deviation = observed.mean(), observed.std()
+    # The codec knows its rows by intervals only; beyond the outermost knots a number stands on them.
+    expected = (
+        torch.tensor([0.0, 250.0, 500.0, 1_000.0]).clamp(observed.min(), observed.max()) - mean
+    ) / deviation
+    torch.testing.assert_close(values[:4], expected, atol=0.15, rtol=0.0)
+    assert float(values[4]) == float(values.max())
+    torch.testing.assert_close(values[5], (observed.quantile(0.5) - mean) / deviation, atol=0.15, rtol=0.0)
+
+
+def test__row_features__one_wild_number__stands_a_few_deviations_away() -> None:
+    numbers = [float(i % 50) for i in range(1_000)] + [1e12]
+    codec = Codec.fit(
+        pl.DataFrame({"a": numbers}),
+        TableSchema(columns=(ColumnSchema(name="a", kind=ColumnKind.CONTINUOUS, storage_type="float"),)),
+    )
+    raw = RawFeatures(codec, (0,), has_values=True)
+    values = raw.compute(codec.transform(pl.DataFrame({"a": [0.0, 1e12, float("inf")]})))[:, -1]
+    assert raw.names[-1] == "raw:a:value"
+    assert bool(values.isfinite().all())
+    assert float(values.abs().max()) <= MAX_DEVIATIONS
+
+
+def test__row_features__kinds__say_what_each_feature_is(mixed: Untrained) -> None:
+    names, kinds = mixed.row_features.names(()), mixed.row_features.kinds(())
+    assert kinds.shape == (len(names),)
+    for name, kind in zip(names, kinds.tolist(), strict=True):
+        parts = name.split(":")
+        if parts[0] != "raw":
+            assert kind == FeatureKind.LEARNED
+        elif parts[2] == "value":
+            assert kind == FeatureKind.VALUE
+        else:
+            is_bin = parts[1] in {"price", "noise"} and parts[2].isdigit()
+            assert kind == (FeatureKind.BIN if is_bin else FeatureKind.INDICATOR)
+
+
+def test__row_features__layout_1__has_no_values(mixed: Untrained) -> None:
+    before = RowFeatures(mixed.codec, mixed.encoder, layout_version=1)
+    assert set(mixed.row_features.names(())) - set(before.names(())) == {"raw:price:value", "raw:noise:value"}
+    assert FeatureKind.VALUE not in before.kinds(()).tolist()
 
 
 def test__row_features__all_finite_for_extreme_rows(mixed: Untrained) -> None:
@@ -158,6 +209,6 @@ def test__row_features__all_finite_for_extreme_rows(mixed: Untrained) -> None:
 
 
 def test__row_features__layout_of_the_future__is_refused(mixed: Untrained) -> None:
-    with pytest.raises(BundleError, match="layout 2") as caught:
-        RowFeatures(mixed.codec, mixed.encoder, layout_version=2)
+    with pytest.raises(BundleError, match="layout 3") as caught:
+        RowFeatures(mixed.codec, mixed.encoder, layout_version=3)
     assert caught.value.code == "unknown_layout"

@@ -63,13 +63,13 @@ def main() -> None:
         (FOLDER / name).write_bytes(content)
     codes = codec.transform(golden_rows())
     assert bundle.column_guesses is not None
-    expected = {"/".join(view): _rounded(bundle.row_features.compute(codes, view)) for view in VIEWS}
-    expected["guess"] = _rounded(bundle.column_guesses.compute(codes, (), (GUESSED,))[0])
+    expected = {"/".join(view): rounded(bundle.row_features.compute(codes, view)) for view in VIEWS}
+    expected["guess"] = rounded(bundle.column_guesses.compute(codes, (), (GUESSED,))[0])
     expected["codes"] = codes.local().tolist()
     (FOLDER / EXPECTED_FILE).write_text(json.dumps(expected) + "\n")
 
 
-def _rounded(values: torch.Tensor) -> list[list[float]]:
+def rounded(values: torch.Tensor) -> list[list[float]]:
     return [[round(value, DIGITS) for value in row] for row in values.tolist()]
 
 

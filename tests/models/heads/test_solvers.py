@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax, softmax
 
+from models.encoders.raw_features import FeatureKind
 from models.features.schema import Task
 from models.heads.linear import LinearHeadConfig
 from models.heads.prediction import FloatArray
@@ -201,7 +202,7 @@ def test__spectral_rows__any_regime__coordinates_are_the_centred_rows(
 def _raw_rows(
     features: torch.Tensor, num_sampled: int, dtype: torch.dtype
 ) -> tuple[RawRows, SpectralRows, FeatureScaling]:
-    scaling = FeatureScaling.fit(features, torch.ones(features.shape[1], dtype=torch.bool))
+    scaling = FeatureScaling.fit(features, torch.full((features.shape[1],), FeatureKind.BIN))
     basis = SpectralRows.of(
         scaling.apply(features[:num_sampled]), torch.ones(num_sampled, dtype=torch.float64)
     )

@@ -1,0 +1,65 @@
+"""What scale row features get: blocks of equal say, raw ones by two measures, constants none."""
+
+from __future__ import annotations
+
+import torch
+
+from models.encoders.raw_features import FeatureKind
+from models.heads.scaling import FeatureScaling
+
+LEARNED, INDICATOR, BIN, VALUE = (
+    FeatureKind.LEARNED,
+    FeatureKind.INDICATOR,
+    FeatureKind.BIN,
+    FeatureKind.VALUE,
+)
+
+
+def _sample(*deviations: float, num_rows: int = 4_000) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randn(num_rows, len(deviations), generator=generator)
+    standardised = (draws - draws.mean(dim=0)) / draws.std(dim=0, correction=0)
+    return 7.0 + standardised * torch.tensor(deviations)
+
+
+def _variances(sample: torch.Tensor, kinds: list[FeatureKind]) -> torch.Tensor:
+    scaling = FeatureScaling.fit(sample, torch.tensor(kinds))
+    return scaling.apply(sample).var(dim=0, correction=0)
+
+
+def test__scaling__learned_and_raw__same_total_variance_whatever_their_number() -> None:
+    kinds = [LEARNED, LEARNED, LEARNED, INDICATOR, BIN, VALUE]
+    variances = _variances(_sample(3.0, 1.0, 2.0, 0.1, 0.3, 1.0), kinds)
+    torch.testing.assert_close(variances[:3].sum(), torch.tensor(1.0))
+    torch.testing.assert_close(variances[3:].sum(), torch.tensor(1.0))
+
+
+def test__scaling__learned_features__keep_their_relative_scale() -> None:
+    variances = _variances(_sample(3.0, 1.0, 0.5), [LEARNED, LEARNED, VALUE])
+    torch.testing.assert_close(variances[0] / variances[1], torch.tensor(9.0))
+
+
+def test__scaling__raw_features__half_alike_and_half_as_they_are() -> None:
+    variances = _variances(_sample(0.5, 0.2, 1.0), [INDICATOR, BIN, VALUE])
+    # Alike: indicator and bin a half each. As they are: indicator and value by .25 to 1.
+    expected = torch.tensor([0.5 + 0.25 / 1.25, 0.5, 1.0 / 1.25]) / 2
+    torch.testing.assert_close(variances, expected)
+
+
+def test__scaling__bins_without_values__all_alike() -> None:
+    variances = _variances(_sample(0.5, 0.2, 0.1), [INDICATOR, BIN, BIN])
+    torch.testing.assert_close(variances, torch.full((3,), 1 / 3))
+
+
+def test__scaling__constant_or_no_rows__no_gain_and_nothing_that_is_not_finite() -> None:
+    kinds = torch.tensor([LEARNED, INDICATOR, BIN, VALUE])
+    for sample in (torch.full((50, 4), 3.0), torch.zeros(0, 4)):
+        scaling = FeatureScaling.fit(sample, kinds)
+        assert scaling.gain.tolist() == [0.0] * 4
+        assert bool(scaling.centre.isfinite().all())
+
+
+def test__scaling__rare_indicator__is_not_blown_up() -> None:
+    sample = _sample(*[0.5] * 20, 1e-4)
+    gain = FeatureScaling.fit(sample, torch.full((21,), INDICATOR)).gain
+    assert float(gain[-1] / gain[0]) < 11.0
