@@ -1,4 +1,4 @@
-"""Whether a head's promises hold on rows it has not seen: calibration error, coverage and size of its sets or intervals.
+"""Whether sets and intervals hold what they promise on rows that were not fitted, and how large they are.
 
 Shape letters: `n` test rows, `K` classes.
 """
@@ -8,24 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.quality.trial import FloatArray, IndexArray
-from models.evaluation.calibration_error import calibration_error
-from models.heads.prediction import HeadPrediction
 
 MIN_CLASS_ROWS = 40  # of fewer test rows a class's coverage says little
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorFigures:
-    """Calibration error, and the mean and 95 % point of what perfectly calibrated models show on rows alike."""
-
-    ece: float
-    ece_of_perfect: float
-    ece_of_perfect_high: float
-
-    def to_json(self) -> dict[str, float]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +45,8 @@ class IntervalFigures:
         return asdict(self)
 
 
-def error_figures(probabilities: FloatArray, labels: IndexArray) -> ErrorFigures:
-    """Of `probabilities` [n, K] at `labels` [n]; ten bins of equal width."""
-    error = calibration_error(probabilities, labels.astype(np.int64), np.ones(len(labels)))
-    return ErrorFigures(error.value, error.of_perfect, error.of_perfect_high)
-
-
-def set_figures(prediction: HeadPrediction, labels: IndexArray, asked: float) -> SetFigures:
-    """Of a prediction made for `asked`, at `labels` [n].
-
-    Raises: ValueError where the prediction has no sets or no rows.
-    """
-    in_set = prediction.in_set
-    if in_set is None or len(labels) == 0:
-        raise ValueError("the prediction has no sets; was the head fitted with folds?")
-    labels = labels.astype(np.int64)
+def set_figures(in_set: npt.NDArray[np.bool_], labels: IndexArray, asked: float) -> SetFigures:
+    """Of sets [n, K] that promise `asked`, at `labels` [n]; n is at least 1."""
     hits = in_set[np.arange(len(labels)), labels]
     counts = np.bincount(labels, minlength=in_set.shape[1])
     judged = np.flatnonzero(counts >= MIN_CLASS_ROWS)
@@ -84,14 +58,10 @@ def set_figures(prediction: HeadPrediction, labels: IndexArray, asked: float) ->
     )
 
 
-def interval_figures(prediction: HeadPrediction, labels: FloatArray, asked: float) -> IntervalFigures:
-    """Of a prediction made for `asked`, at `labels` [n].
-
-    Raises: ValueError where the prediction has no intervals or no rows.
-    """
-    interval, values = prediction.interval, prediction.value
-    if interval is None or values is None or len(labels) == 0:
-        raise ValueError("the prediction has no intervals; was the head fitted with folds?")
+def interval_figures(
+    interval: FloatArray, values: FloatArray, labels: FloatArray, asked: float
+) -> IntervalFigures:
+    """Of intervals [n, 2] around predicted `values` [n] that promise `asked`, at `labels` [n]; n is at least 1."""
     hits = (interval[:, 0] <= labels) & (labels <= interval[:, 1])
     fifths = np.array_split(np.argsort(values, kind="stable"), min(5, len(values)))
     width = float((interval[:, 1] - interval[:, 0]).mean())

@@ -106,8 +106,10 @@ def _judge(rows: Rows, num_labels: int, draw: int) -> IntervalFigures | SetFigur
     prediction = head.finish((logits,), PROMISED)
     labels = rows.labels[judged]
     if rows.study.task is Task.REGRESSION:
-        return interval_figures(prediction, labels, PROMISED)
-    return set_figures(prediction, labels.astype(np.int64), PROMISED)
+        assert prediction.interval is not None  # fitted with folds
+        return interval_figures(prediction.interval, prediction.outputs, labels, PROMISED)
+    assert prediction.in_set is not None  # fitted with folds
+    return set_figures(prediction.in_set, labels.astype(np.int64), PROMISED)
 
 
 def _problem(rows: Rows, fitted: IndexArray, draw: int) -> HeadProblem:

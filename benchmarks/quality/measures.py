@@ -8,12 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.quality.trial import FloatArray, IndexArray
+from models.evaluation.calibration_error import calibration_error
 from models.evaluation.metrics import auc
 from models.features.schema import Task
 
 PRIMARY = {Task.BINARY: "auc", Task.MULTICLASS: "macro_auc", Task.REGRESSION: "r2"}
-NUM_BINS = 10
-NUM_SIMULATIONS = 20
 _TINY = 1e-15
 
 
@@ -32,11 +31,12 @@ def measure(outputs: FloatArray, labels: FloatArray, task: Task, num_classes: in
         return _of_numbers(outputs, labels)
     classes = labels.astype(np.int64)
     chosen = np.clip(outputs[np.arange(len(classes)), classes], _TINY, 1.0)
+    error = calibration_error(outputs, classes, np.ones(len(classes)))
     found = {
         "log_loss": float(-np.log(chosen).mean()),
         "accuracy": float((outputs.argmax(axis=1) == classes).mean()),
-        "ece": calibration_error(outputs, classes),
-        "ece_of_perfect": perfect_calibration_error(outputs, np.random.default_rng(0)),
+        "ece": error.value,
+        "ece_of_perfect": error.of_perfect,
     }
     if task is Task.BINARY:
         found |= {
@@ -76,49 +76,6 @@ def macro_auc(probabilities: FloatArray, classes: IndexArray) -> float:
         if present
         else float("nan")
     )
-
-
-def calibration_error(probabilities: FloatArray, classes: IndexArray) -> float:
-    """Expected calibration error over ten bins of equal width.
-
-    Of two classes, of the positive one's probability; of more, of the most probable one's.
-    """
-    confidence, hit = _claims(probabilities, classes)
-    return _binned_gap(confidence, hit)
-
-
-def perfect_calibration_error(probabilities: FloatArray, generator: np.random.Generator) -> float:
-    """What the error comes to when labels are drawn from these very probabilities: noise of so many rows."""
-    confidence, _ = _claims(probabilities, np.zeros(len(probabilities), dtype=np.int64))
-    drawn = [
-        _binned_gap(confidence, (generator.random(len(confidence)) < confidence).astype(np.float64))
-        for _ in range(NUM_SIMULATIONS)
-    ]
-    return float(np.mean(drawn))
-
-
-def coverage_of_intervals(intervals: FloatArray, labels: FloatArray) -> float:
-    """Share of labels [n] inside their interval [n, 2]."""
-    return float(((labels >= intervals[:, 0]) & (labels <= intervals[:, 1])).mean())
-
-
-def coverage_of_sets(sets: np.ndarray, labels: FloatArray) -> tuple[float, float]:
-    """Share of labels [n] in their set, bool [n, K], and the mean number of classes in one."""
-    inside = sets[np.arange(len(labels)), labels.astype(np.int64)]
-    return float(inside.mean()), float(sets.sum(axis=1).mean())
-
-
-def _claims(probabilities: FloatArray, classes: IndexArray) -> tuple[FloatArray, FloatArray]:
-    if probabilities.shape[1] == 2:
-        return probabilities[:, 1], (classes == 1).astype(np.float64)
-    top = probabilities.argmax(axis=1)
-    return probabilities.max(axis=1), (top == classes).astype(np.float64)
-
-
-def _binned_gap(confidence: FloatArray, hit: FloatArray) -> float:
-    bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-    gaps = np.bincount(bins, weights=hit - confidence, minlength=NUM_BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
 
 
 def _of_numbers(values: FloatArray, labels: FloatArray) -> dict[str, float]:

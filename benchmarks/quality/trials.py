@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.quality.calibration import interval_figures, set_figures
 from benchmarks.quality.confidence import FitsMany, Prepares, SaysHowSure
 from benchmarks.quality.damage import damaged_frames
 from benchmarks.quality.manifest import DataError, read_manifest
-from benchmarks.quality.measures import PRIMARY, coverage_of_intervals, coverage_of_sets, measure
+from benchmarks.quality.measures import PRIMARY, measure
 from benchmarks.quality.protocol import Split, make_trial, split_rows
 from benchmarks.quality.specification import Request, Setting, TrialSpec, make_system
 from benchmarks.quality.tables import Study, load_studies
@@ -67,10 +68,19 @@ def _run_one(
         found = sure.with_confidence(test, COVERAGE)
         outputs = found.outputs
         if found.interval is not None and study.task is Task.REGRESSION:
-            metrics["coverage"] = coverage_of_intervals(found.interval, labels)
-            metrics["interval_width"] = float(np.mean(found.interval[:, 1] - found.interval[:, 0]))
+            kept = interval_figures(found.interval, outputs, labels, COVERAGE)
+            metrics = {
+                "coverage": kept.found,
+                "worst_coverage": kept.worst_fifth,
+                "interval_width": kept.mean_width,
+            }
         elif found.in_set is not None:
-            metrics["coverage"], metrics["set_size"] = coverage_of_sets(found.in_set, labels)
+            sets = set_figures(found.in_set, labels.astype(np.int64), COVERAGE)
+            metrics = {
+                "coverage": sets.found,
+                "worst_coverage": sets.worst_class,
+                "set_size": sets.mean_size,
+            }
     else:
         outputs = predict(test)
     predicted = time.perf_counter()
