@@ -79,6 +79,11 @@ class HeadFiles:
         return tuple(classes)
 
     @property
+    def num_outputs(self) -> int:
+        """Scores per row: one per class of several, else one."""
+        return len(self.classes or ()) if self.task is Task.MULTICLASS else 1
+
+    @property
     def view(self) -> tuple[str, ...]:
         view = self.header.get("view")
         if (
@@ -118,6 +123,16 @@ class HeadFiles:
         if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
             raise BundleError(f"the head's {name} is not a list of numbers; fit it again")
         return tuple(float(value) for value in values)
+
+    def linear_map(self, weight: str, bias: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two tensors, weight [O, F] and bias [O], float32, one output for each that the head has."""
+        found = self.tensor(weight, torch.float32, 2), self.tensor(bias, torch.float32, 1)
+        if any(len(tensor) != self.num_outputs for tensor in found):
+            raise BundleError(
+                f"the head has {self.num_outputs} outputs, its {weight} {list(found[0].shape)} and {bias} "
+                f"{list(found[1].shape)}; fit it again"
+            )
+        return found
 
     def file(self, name: str, max_bytes: int) -> bytes:
         """The content of another file of the bundle, which `head.json` has the digest of.

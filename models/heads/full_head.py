@@ -62,15 +62,7 @@ class FullHead(FinishesScores):
     @classmethod
     def from_parts(cls, parts: HeadFiles) -> FullHead:
         """Raises: BundleError when header and tensors do not fit together."""
-        task, classes = parts.task, parts.classes
-        weight = parts.tensor("weight", torch.float32, 2)
-        bias = parts.tensor("bias", torch.float32, 1)
-        num_outputs = len(classes) if task is Task.MULTICLASS and classes is not None else 1
-        if weight.shape[0] != num_outputs or bias.shape[0] != num_outputs:
-            raise BundleError(
-                f"the head has {num_outputs} outputs, its weight {list(weight.shape)} and bias {list(bias.shape)}; "
-                "fit it again"
-            )
+        weight, bias = parts.linear_map("weight", "bias")
         encoder = {
             name.removeprefix(PREFIX): parts.tensor(name, torch.float32, tensor.dim())
             for name, tensor in parts.tensors.items()
@@ -79,8 +71,8 @@ class FullHead(FinishesScores):
         if not encoder:
             raise BundleError("the head lacks the weights of its encoder; fit it again")
         return cls(
-            task,
-            classes,
+            parts.task,
+            parts.classes,
             parts.view,
             parts.text("encoder_fingerprint"),
             TunedEncoderPass(encoder, weight, bias),

@@ -91,13 +91,8 @@ class GbdtHead(FinishesScores):
         """Raises: BundleError when header, tensors and trees do not fit together."""
         task, classes = parts.task, parts.classes
         offset: RowFeaturesPass | None = None
-        num_outputs = len(classes or ()) if task is Task.MULTICLASS else 1
         if "offset" in parts.tensors:
-            offset = RowFeaturesPass(
-                parts.tensor("offset", torch.float32, 2), parts.tensor("offset_bias", torch.float32, 1)
-            )
-            if len(offset.weight) != num_outputs or len(offset.bias) != num_outputs:
-                raise BundleError(f"the head has {num_outputs} outputs, its offset others; fit it again")
+            offset = RowFeaturesPass(*parts.linear_map("offset", "offset_bias"))
         present = tuple(int(number) for number in parts.numbers("present"))
         num_classes = len(classes or ())
         if task is Task.MULTICLASS and not set(present) <= set(range(num_classes)):
@@ -117,7 +112,7 @@ class GbdtHead(FinishesScores):
             raise BundleError(
                 f"the head's trees read {trees.booster.num_feature()} numbers, the head has {num_columns}; fit it again"
             )
-        if offset is not None and task is Task.MULTICLASS and len(present) != num_outputs:
+        if offset is not None and task is Task.MULTICLASS and len(present) != parts.num_outputs:
             raise BundleError("the head's trees correct other classes than it has; fit it again")
         return cls(
             task,

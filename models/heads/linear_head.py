@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.errors import BundleError
 from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack, unpack
 from models.heads.finishing import NOT_FINISHED, Finishing
@@ -73,19 +72,10 @@ class LinearHead(FinishesScores):
     @classmethod
     def from_parts(cls, parts: HeadFiles) -> LinearHead:
         """Raises: BundleError when header and tensors do not fit together."""
-        task = parts.task
-        classes = parts.classes
-        weight = parts.tensor("weight", torch.float32, 2)
-        bias = parts.tensor("bias", torch.float32, 1)
-        num_outputs = len(classes) if task is Task.MULTICLASS and classes is not None else 1
-        if weight.shape[0] != num_outputs or bias.shape[0] != num_outputs:
-            raise BundleError(
-                f"the head has {num_outputs} outputs, its weight {list(weight.shape)} and bias {list(bias.shape)}; "
-                "fit it again"
-            )
+        weight, bias = parts.linear_map("weight", "bias")
         return cls(
-            task,
-            classes,
+            parts.task,
+            parts.classes,
             parts.view,
             parts.text("encoder_fingerprint"),
             weight,

@@ -6,6 +6,7 @@ Shape letters: `p` labelled rows, `b` rows to predict, `K` classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from torch import nn
 
 from benchmarks.quality.systems.confinement import seeded_torch
 from benchmarks.quality.systems.inner_splits import LabelledRows
-from benchmarks.quality.systems.neural_rows import NeuralColumns, Rows, RowShape
+from benchmarks.quality.systems.neural_rows import NeuralColumns, RowShape
 from benchmarks.quality.systems.neural_training import (
     MAX_JUDGED,
     Judged,
@@ -25,6 +26,7 @@ from benchmarks.quality.systems.neural_training import (
     train,
 )
 from benchmarks.quality.systems.present_classes import fit_present_classes
+from benchmarks.quality.systems.unlabelled_objectives import UnlabelledObjective
 from benchmarks.quality.trial import FloatArray, Predict, Trial
 from models.features.schema import Task
 
@@ -37,6 +39,8 @@ class NeuralSystem(ABC):
     name: str
     about: str
     tasks: frozenset[Task] = frozenset(Task)
+    penalty: ClassVar[type[UnlabelledObjective] | None] = None
+    """On what is predicted for rows without a label."""
 
     def __init__(self, budget: TrainingBudget | None = None) -> None:
         self.budget = budget or TrainingBudget()
@@ -50,7 +54,11 @@ class NeuralSystem(ABC):
         return
 
     def objective(self, columns: NeuralColumns, trial: Trial) -> Objective:
-        return supervised
+        """The loss of a batch: of its labels, and where there is a penalty of as many rows without."""
+        if self.penalty is None:
+            return supervised
+        unlabelled = columns.rows_at(np.setdiff1d(trial.train_rows, trial.labelled_rows))
+        return self.penalty(unlabelled, self.batch_size(len(trial.labels), columns.shape))
 
     def after_epoch(self, network: nn.Module, epoch: int) -> None:
         """Change the network between epochs; not at all unless overridden."""
@@ -116,8 +124,3 @@ class NeuralSystem(ABC):
             judged=judged,
             after_epoch=lambda epoch: self.after_epoch(network, epoch),
         )
-
-
-def unlabelled_rows(columns: NeuralColumns, trial: Trial) -> Rows:
-    """Training rows that have no label; none where every one has."""
-    return columns.rows_at(np.setdiff1d(trial.train_rows, trial.labelled_rows))

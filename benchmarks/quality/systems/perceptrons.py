@@ -11,11 +11,9 @@ import torch
 from torch import nn
 
 from benchmarks.quality.systems.neural_layers import EmbeddedInputs, Network
-from benchmarks.quality.systems.neural_rows import NeuralColumns, RowShape
-from benchmarks.quality.systems.neural_system import NeuralSystem, unlabelled_rows
-from benchmarks.quality.systems.neural_training import Objective
+from benchmarks.quality.systems.neural_rows import RowShape
+from benchmarks.quality.systems.neural_system import NeuralSystem
 from benchmarks.quality.systems.unlabelled_objectives import EntropyRegularisation, PseudoLabels
-from benchmarks.quality.trial import Trial
 from models.features.schema import Task
 
 CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
@@ -88,19 +86,11 @@ class MLPEntropySystem(MLPSystem):
         "The MLP with entropy regularisation: 0.5 × the mean entropy of 128 unlabelled rows beside each batch"
     )
     tasks = CLASSIFICATION
-
-    def objective(self, columns: NeuralColumns, trial: Trial) -> Objective:
-        return EntropyRegularisation(
-            unlabelled_rows(columns, trial), self.batch_size(len(trial.labels), columns.shape)
-        )
+    penalty = EntropyRegularisation
 
 
 class MLPPseudoSystem(MLPSystem):
     name = "mlp-pseudo"
     about = "The MLP with pseudo-labels of 128 unlabelled rows beside each batch, weight 0 to 3 between 30 and 70 % of the epochs"
     tasks = CLASSIFICATION
-
-    def objective(self, columns: NeuralColumns, trial: Trial) -> Objective:
-        return PseudoLabels(
-            unlabelled_rows(columns, trial), self.batch_size(len(trial.labels), columns.shape)
-        )
+    penalty = PseudoLabels

@@ -21,8 +21,8 @@ from torch.nn import functional
 from benchmarks.quality.systems.columns import FIRST_KNOWN, MISSING
 from benchmarks.quality.systems.neural_layers import WIDTH, ContextualInputs, Network
 from benchmarks.quality.systems.neural_rows import NeuralColumns, RowShape
-from benchmarks.quality.systems.neural_system import NeuralSystem, unlabelled_rows
-from benchmarks.quality.systems.neural_training import Objective, TrainingBudget
+from benchmarks.quality.systems.neural_system import NeuralSystem
+from benchmarks.quality.systems.neural_training import TrainingBudget
 from benchmarks.quality.systems.perceptrons import CLASSIFICATION
 from benchmarks.quality.systems.pretraining import PretrainingBudget, load_pretrained, pretrain
 from benchmarks.quality.systems.unlabelled_objectives import EntropyRegularisation, PseudoLabels
@@ -58,22 +58,14 @@ class TabTransformerEntropySystem(TabTransformerSystem):
     name = "tabtransformer-entropy"
     about = "TabTransformer with entropy regularisation, as mlp-entropy"
     tasks = CLASSIFICATION
-
-    def objective(self, columns: NeuralColumns, trial: Trial) -> Objective:
-        return EntropyRegularisation(
-            unlabelled_rows(columns, trial), self.batch_size(len(trial.labels), columns.shape)
-        )
+    penalty = EntropyRegularisation
 
 
 class TabTransformerPseudoSystem(TabTransformerSystem):
     name = "tabtransformer-pseudo"
     about = "TabTransformer with pseudo-labels, as mlp-pseudo"
     tasks = CLASSIFICATION
-
-    def objective(self, columns: NeuralColumns, trial: Trial) -> Objective:
-        return PseudoLabels(
-            unlabelled_rows(columns, trial), self.batch_size(len(trial.labels), columns.shape)
-        )
+    penalty = PseudoLabels
 
 
 class PretrainedTabTransformerSystem(TabTransformerSystem):
