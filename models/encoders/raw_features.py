@@ -29,9 +29,10 @@ MAX_CATEGORIES_PER_COLUMN = 64
 MAX_RAW_WIDTH = 8_192
 MIN_FEATURES_PER_COLUMN = 3
 
-MAX_DEVIATIONS = (
-    4.0  # a number further from its column's mean stands there: one wild value must not decide a row
-)
+# One wild value must not decide a row: a number further from its column's mean stands so many deviations away, and one
+# more than twice as far from the median as the quantiles of these tails stands there.
+MAX_DEVIATIONS = 5.0
+TAIL = 0.03
 
 
 class FeatureKind(IntEnum):
@@ -173,17 +174,23 @@ def _slots(column: CategoricalColumn | ContinuousColumn, cap: int, has_values: b
 def _standardised_knots(column: ContinuousColumn) -> tuple[npt.NDArray[np.float64], float]:
     """The knots [K] and the median in standard deviations from the mean, at most MAX_DEVIATIONS away.
 
-    Mean and deviation are those of the fitted rows as far as the codec knows them: each row at the middle of its interval.
+    Mean and deviation are those of the fitted rows as far as the codec knows them, each row at the middle of its interval,
+    and with tails drawn in: the outermost interval may reach a thousand times further than the rows in it.
     """
     knots = np.asarray(column.knots, dtype=np.float64)
     scaled = knots / max(float(np.abs(knots).max()), 1e-300)  # so that squares of huge numbers stay finite
-    middles = np.append((scaled[:-1] + scaled[1:]) / 2, scaled[-1])
     mass = np.asarray(column.frequencies, dtype=np.float64)
+    median = float(np.interp(column.median_position, np.arange(len(scaled)), scaled))
+    below = np.cumsum(mass) - mass
+    reach = 2.0 * (scaled[np.searchsorted(below, [TAIL, 1.0 - TAIL], side="right") - 1] - median)
+    low, high = median + reach
+    drawn_in = np.clip(scaled, low if low < median else scaled[0], high if high > median else scaled[-1])
+    middles = np.append((drawn_in[:-1] + drawn_in[1:]) / 2, drawn_in[-1])
     mean = float(mass @ middles)
     deviation = float(np.sqrt(mass @ np.square(middles - mean)))
-    heights = np.clip((scaled - mean) / max(deviation, 1e-12), -MAX_DEVIATIONS, MAX_DEVIATIONS)
-    median = np.interp(column.median_position, np.arange(len(heights)), heights)
-    return heights, float(median)
+    standardised = (np.append(drawn_in, median) - mean) / max(deviation, 1e-12)
+    heights = np.clip(standardised, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+    return heights[:-1], float(heights[-1])
 
 
 def _bin_edges(column: ContinuousColumn, num_bins: int) -> list[int]:

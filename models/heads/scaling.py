@@ -4,8 +4,8 @@ A ridge penalty takes scale for importance, so with few labels scale decides a l
 scale: they all come out of one normalisation, and those that tell rows apart move more. Raw ones are weighed in two ways,
 half each. In one, every feature that moves has the same variance, so that a number weighs as much as it has bins, and a
 rare category as much as a common one: rows are near that agree in any detail. In the other they have the variance they
-have, numbers as values and categories as indicators: what logistic regression on plain columns does. Then learned and raw
-features get the same total variance, or the block with more of them would have the say.
+have, categories as indicators and numbers as standardised values: what logistic regression on plain columns does. Then
+learned and raw features get the same total variance, or the block with more of them would have the say.
 
 Shape letters: `N` reference rows, `F` row features.
 """
@@ -41,13 +41,15 @@ class FeatureScaling:
         centre = wide.mean(dim=0) if len(wide) else wide.new_zeros(wide.shape[1])
         deviation = (wide - centre).square().sum(dim=0).div(max(len(wide), 1)).sqrt()
         moves = deviation > MIN_DEVIATION
-        learned = _natural_gain(deviation, moves & (kinds == FeatureKind.LEARNED))
-        is_value = kinds == FeatureKind.VALUE
-        is_bin = kinds == FeatureKind.BIN
-        alike = _equal_gain(deviation, moves & (is_bin | (kinds == FeatureKind.INDICATOR)))
+        is_bin, is_value = kinds == FeatureKind.BIN, kinds == FeatureKind.VALUE
+        learned = _gain(torch.ones_like(deviation), deviation, moves & (kinds == FeatureKind.LEARNED))
+        spread = moves & (is_bin | (kinds == FeatureKind.INDICATOR))
+        floor = DEVIATION_FLOOR * deviation[spread].median() if bool(spread.any()) else 1.0
+        alike = _gain(deviation.clamp(min=floor).reciprocal(), deviation, spread)
         if bool(is_bin.any()) and not bool(is_value.any()):
             return cls(centre.float(), (learned + alike).float())  # layout 1: there is no other way
-        plain = _natural_gain(deviation, moves & (is_value | (kinds == FeatureKind.INDICATOR)))
+        per_value = torch.where(is_value, deviation.clamp(min=DEVIATION_FLOOR).reciprocal(), 1.0)
+        plain = _gain(per_value, deviation, moves & (is_value | (kinds == FeatureKind.INDICATOR)))
         # The gain whose products of rows are the mean of those of both.
         raw = ((alike.square() + plain.square()) / 2).sqrt()
         return cls(centre.float(), (learned + raw).float())
@@ -63,18 +65,7 @@ class FeatureScaling:
         return folded, (bias.double() - folded.double() @ self.centre.double()).float()
 
 
-def _natural_gain(deviation: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
-    """One gain [F] for all of `block`, which gives it a total variance of 1; 0 elsewhere."""
-    total = deviation[block].square().sum().sqrt()
-    return torch.where(block, total.reciprocal() if total > 0 else 0.0, 0.0).to(deviation.dtype)
-
-
-def _equal_gain(deviation: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
-    """Gains [F] that give the features of `block` the same variance, 1 in total; 0 elsewhere."""
-    if not bool(block.any()):
-        return torch.zeros_like(deviation)
-    moved = deviation[block]
-    scale = moved.clamp_min(float(DEVIATION_FLOOR * moved.median())).reciprocal()
-    gain = torch.zeros_like(deviation)
-    gain[block] = scale / (scale * moved).square().sum().sqrt()
-    return gain
+def _gain(scale: torch.Tensor, deviation: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
+    """Gains [F] in proportion to `scale` that give the features of `block` a total variance of 1; 0 elsewhere."""
+    total = (scale * deviation)[block].square().sum().sqrt()
+    return torch.where(block, scale / total.clamp(min=torch.finfo(total.dtype).tiny), 0.0)
