@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from app.routes.edge.problems import API_PREFIX, install_problem_handlers
 from app.routes.edge.responses import json_response
 from app.wiring import Container
 from app.worker.supervisor import EMBEDDED_NICENESS, Worker
+from models.heads import SLOW_LIBRARIES
 
 DESCRIPTION = (
     "One pretrained encoder per table; a light, versioned head for every target; predictions for all targets from "
@@ -107,13 +109,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
         worker = threading.Thread(target=embedded.run, args=(stop_worker,), name="embedded-worker")
         worker.start()
+    libraries = threading.Thread(target=_import_slow_libraries, name="slow-libraries")
+    libraries.start()
     try:
         yield
     finally:
         stop_worker.set()
+        await run_in_threadpool(libraries.join)
         if worker is not None:
             await run_in_threadpool(worker.join)
         await run_in_threadpool(container.stop)
+
+
+def _import_slow_libraries() -> None:
+    """Beside the first requests, or the first one for a head of trees would wait for them."""
+    for name in SLOW_LIBRARIES:
+        importlib.import_module(name)
 
 
 __all__ = ["create_app", "openapi_document", "routed_app"]

@@ -34,6 +34,11 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
     os.environ.setdefault(_variable, "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real tables first: one of these tests takes minutes, and begun last it would run alone on one core."""
+    items.sort(key=lambda item: item.get_closest_marker("realdata") is None)
+
+
 @pytest.fixture(autouse=True)
 def _home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test may see or touch the installation of whoever runs it."""

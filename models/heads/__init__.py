@@ -53,6 +53,9 @@ HEADS: tuple[
 
 DEFAULT_HEAD = AutoHeadConfig()
 
+SLOW_LIBRARIES = ("lightgbm", "treelite.gtil")
+"""What heads of trees import when the first of them is read or predicts, for about a second together."""
+
 
 def _read_blend(parts: HeadFiles) -> FittedHead:
     return BlendHead.from_parts(parts, load_head)

@@ -119,7 +119,7 @@ class Trees:
 
 
 def load_library() -> None:
-    """Import LightGBM now (a second, of which the API process has no use), before the time of a fit is measured."""
+    """Import LightGBM now, which takes a second, before the time of a fit is measured."""
     import lightgbm  # noqa: F401
 
 
