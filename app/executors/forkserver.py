@@ -28,6 +28,7 @@ from typing import IO
 
 from app.executors.contract import Advanced, Execution, Failed, FinalReport, Report, TaskSpec
 from app.executors.wire import NEVER_STARTED, SPAWN, STOP, decode_report
+from app.threads import YIELDING
 from storage.orm.base import JsonObject
 
 _log = logging.getLogger(__name__)
@@ -43,10 +44,6 @@ import importlib, socket
 from app.executors.server import main
 main(socket.socket(fileno=options["control"]), importlib.import_module(options["registry"]).JOB_KINDS)
 """
-
-# Threads of a task sleep at a barrier instead of spinning: beside other work on the same cores, spinning made
-# pretraining six times slower (3 threads on 4 busy cores: 292 against 1,819 rows/s).
-_YIELDING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 MAX_LOG_LINE = 2_000
 _LEVELS = {"WARNING": logging.WARNING, "ERROR": logging.ERROR, "CRITICAL": logging.CRITICAL}
@@ -121,7 +118,7 @@ class ForkserverExecutor:
     def _options(self, control: int) -> JsonObject:
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
         return {
-            "environment": {**dict.fromkeys(names, str(self._num_threads)), **_YIELDING},
+            "environment": {**dict.fromkeys(names, str(self._num_threads)), **YIELDING},
             "path": sys.path,
             "control": control,
             "registry": self._registry,

@@ -81,13 +81,17 @@ def main() -> None:
     for name in arguments.targets.split(","):
         table, _, target = name.partition(".")
         rows = Rows.of(load_study(arguments.data, manifest[table], target))
-        figures = [_judge(rows, arguments.labels, draw) for draw in range(arguments.draws)]
+        judged = [_judge(rows, arguments.labels, draw) for draw in range(arguments.draws)]
+        figures = [figure for figure in judged if figure is not None]
+        if not figures:
+            print(f"| {table} {target} | {arguments.labels} | 0 of {arguments.draws} | — | — | — | — |")
+            continue
         shares = np.array([figure.found for figure in figures])
         sizes = [f.relative_width if isinstance(f, IntervalFigures) else f.mean_size for f in figures]
         worst = [f.worst_fifth if isinstance(f, IntervalFigures) else f.worst_class for f in figures]
         size = f"{np.mean(sizes):.2f}" + (f" of {len(rows.study.classes)}" if rows.study.classes else "")
         print(
-            f"| {table} {target} | {arguments.labels} | {len(figures)} | {shares.mean():.1%} "
+            f"| {table} {target} | {arguments.labels} | {len(figures)} of {arguments.draws} | {shares.mean():.1%} "
             f"| {shares.min():.1%} to {shares.max():.1%} | {size} | {np.mean(worst):.1%} |",
             flush=True,
         )
@@ -95,7 +99,8 @@ def main() -> None:
     write_results(f"coverage_{arguments.labels}", {"promised": PROMISED, "targets": found})
 
 
-def _judge(rows: Rows, num_labels: int, draw: int) -> IntervalFigures | SetFigures:
+def _judge(rows: Rows, num_labels: int, draw: int) -> IntervalFigures | SetFigures | None:
+    """Of one draw of labels; None where a class has too few of them for folds, and so for a promise."""
     order = np.random.default_rng([draw, num_labels]).permutation(len(rows.labels))
     fitted, judged = np.sort(order[:num_labels]), order[num_labels:][:TEST_ROWS]
     problem = _problem(rows, fitted, draw)
@@ -106,10 +111,10 @@ def _judge(rows: Rows, num_labels: int, draw: int) -> IntervalFigures | SetFigur
     prediction = head.finish((logits,), PROMISED)
     labels = rows.labels[judged]
     if rows.study.task is Task.REGRESSION:
-        assert prediction.interval is not None  # fitted with folds
-        return interval_figures(prediction.interval, prediction.outputs, labels, PROMISED)
-    assert prediction.in_set is not None  # fitted with folds
-    return set_figures(prediction.in_set, labels.astype(np.int64), PROMISED)
+        interval = prediction.interval
+        return None if interval is None else interval_figures(interval, prediction.outputs, labels, PROMISED)
+    in_set = prediction.in_set
+    return None if in_set is None else set_figures(in_set, labels.astype(np.int64), PROMISED)
 
 
 def _problem(rows: Rows, fitted: IndexArray, draw: int) -> HeadProblem:

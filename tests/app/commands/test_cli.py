@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,25 @@ def test__cli__import_and_help__load_nothing_heavy() -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stderr == "[]"
     assert "Exit codes" in ran.stdout
+
+
+def test__cli__any_command__has_threads_of_libraries_sleep_while_they_wait() -> None:
+    """Before a library reads it: the help loads none. Who sets it otherwise is left alone."""
+    program = (
+        "import os\nfrom app.cli import main\n"
+        "try:\n    main(['--version'])\nexcept SystemExit:\n    pass\n"
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        ran = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment | given,
+        )
+        assert ran.stdout.split()[-1] == expected
 
 
 def test__cli__commands__are_those_others_rely_on() -> None:
