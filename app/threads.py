@@ -6,6 +6,6 @@ YIELDING = {"OMP_WAIT_POLICY": "PASSIVE"}
 """For the environment: threads sleep at a barrier instead of spinning.
 
 Beside other work on the same cores a spinning thread keeps the one it waits for from running: pretraining was six times
-slower (3 threads on 4 busy cores, 292 against 1,819 rows/s), predicting 100 rows sixteen times (4 threads, 349 to 689
-against 21 to 30 ms) and, on four idle cores, fourteen times (171 against 12 ms).
+slower (3 threads on 4 busy cores, 292 against 1,819 rows/s), and an answer for 100 rows took 2,200 ms by HTTP against 92
+(`OMP_WAIT_POLICY=ACTIVE rootstock serve` with three busy processes beside it on 4 cores; one row 525 ms against 35).
 """
