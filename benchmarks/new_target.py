@@ -10,7 +10,6 @@ request. The target's column has the role `target`, so the encoder never saw it.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks.data_folder import parsed_with_data, parser_with_data
 from benchmarks.machine import describe, machine, write_results
 from benchmarks.quality.manifest import read_manifest
 from benchmarks.quality.tables import load_study
@@ -96,19 +96,13 @@ def _new_target(client: Client, name: str, kind: str, task: str, labels: list[di
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DATA", "../shared/data")))
+    parser = parser_with_data(__doc__)
     parser.add_argument("--table", default="bank_marketing")
     parser.add_argument("--target", default="y")
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--pretrain-seconds", type=float, default=PRETRAIN_S)
-    arguments = parser.parse_args()
-    if not (arguments.data / "manifest.json").is_file():
-        raise SystemExit("no folder of real tables: set DATA=dir to one with a manifest.json")
-    return arguments
+    return parsed_with_data(parser)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from typing import Any
 
 import polars as pl
 
+from benchmarks.data_folder import parsed_with_data, parser_with_data
 from benchmarks.machine import describe, machine, write_results
 from benchmarks.service_process import service_process
 from rootstock_client import Client, RootstockError
@@ -222,19 +222,13 @@ def running_service(home: Path) -> Iterator[Client]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DATA", "../shared/data")))
+    parser = parser_with_data(__doc__)
     parser.add_argument("--tables", default="", help="names of the manifest, with commas; by default all")
     parser.add_argument("--pretrain-seconds", type=float, default=60.0)
     parser.add_argument("--labels", type=int, default=None, help="labels per target; by default all")
     parser.add_argument("--finetune-seconds", type=float, default=60.0, help="for all targets of a table")
     parser.add_argument("--first-of-each-task", action="store_true", help="instead of every target")
-    arguments = parser.parse_args()
-    if not (arguments.data / "manifest.json").is_file():
-        raise SystemExit("no folder of real tables: set DATA=dir to one with a manifest.json")
-    return arguments
+    return parsed_with_data(parser)
 
 
 if __name__ == "__main__":

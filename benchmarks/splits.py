@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from benchmarks.data_folder import parsed_with_data, parser_with_data
 from benchmarks.machine import describe, machine, write_results
 from benchmarks.realdata import HEADLINE, interval, running_service, target_name
 from rootstock_client import Client
@@ -167,18 +167,12 @@ def markdown(variants: list[Variant]) -> Iterator[str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DATA", "../shared/data")))
+    parser = parser_with_data(__doc__)
     parser.add_argument("--case", action="append", help=f"by default {', '.join(CASES)}")
     parser.add_argument("--pretrain-seconds", type=float, default=60.0)
     parser.add_argument("--finetune-seconds", type=float, default=60.0)
     parser.add_argument("--evaluation-fraction", type=float, default=0.2)
-    arguments = parser.parse_args()
-    if not (arguments.data / "manifest.json").is_file():
-        raise SystemExit("no folder of real tables: set DATA=dir to one with a manifest.json")
-    return arguments
+    return parsed_with_data(parser)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ encoder. Each draw takes labels at random and judges the head on `TEST_ROWS` oth
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.data_folder import parsed_with_data, parser_with_data
 from benchmarks.machine import describe, machine, write_results
 from benchmarks.quality.calibration import IntervalFigures, SetFigures, interval_figures, set_figures
 from benchmarks.quality.manifest import read_manifest
@@ -135,17 +134,11 @@ def _problem(rows: Rows, fitted: IndexArray, draw: int) -> HeadProblem:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DATA", "../shared/data")))
+    parser = parser_with_data(__doc__)
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--draws", type=int, default=50)
     parser.add_argument("--targets", default=",".join(TARGETS))
-    arguments = parser.parse_args()
-    if not (arguments.data / "manifest.json").is_file():
-        raise SystemExit("no folder of real tables: set DATA=dir to one with a manifest.json")
-    return arguments
+    return parsed_with_data(parser)
 
 
 if __name__ == "__main__":
