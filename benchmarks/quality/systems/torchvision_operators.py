@@ -11,7 +11,7 @@ import importlib.util
 import torch
 
 OPERATORS = ("nms", "qnms")
-_declared = torch.library.Library("torchvision", "FRAGMENT")  # its declarations end when it is collected
+_declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # its declarations end when it is collected
 
 
 def declare_missing() -> None:
@@ -23,4 +23,4 @@ def declare_missing() -> None:
     except RuntimeError:
         for name in OPERATORS:
             if not hasattr(torch.ops.torchvision, name):
-                _declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+                _declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
