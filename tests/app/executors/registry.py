@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from pathlib import Path
 
 import polars as pl
 import torch
@@ -32,6 +34,13 @@ class _Kind:
         uow.jobs.append_event(job.id, "abandoned", {"status": status, "error": error})
 
 
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all, as real checkpoints are: a worker that lost its lease may write while its successor reads."""
+    temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
 class Count(_Kind):
     """Steps to `steps`, slowly; resumes from `scratch/step`; keeps it when asked to stop."""
 
@@ -48,7 +57,7 @@ class Count(_Kind):
             if task.should_stop():
                 raise Interrupted("stopped as asked")
             task.progress(step, task.payload["steps"], "counting")
-            kept.write_text(str(step))
+            _replace(kept, str(step))
             time.sleep(task.payload.get("pause_s", 0.01))
         return {
             "steps": task.payload["steps"],
