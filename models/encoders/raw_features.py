@@ -84,8 +84,8 @@ class RawFeatures:
     """
 
     def __init__(self, codec: Codec, present: tuple[int, ...], *, has_values: bool) -> None:
-        flags = 3 if has_values else 2
-        cap = max(MIN_FEATURES_PER_COLUMN, MAX_RAW_WIDTH // max(len(codec.columns), 1)) - flags
+        num_others = 3 if has_values else 2  # two flags, and the value
+        cap = max(MIN_FEATURES_PER_COLUMN, MAX_RAW_WIDTH // max(len(codec.columns), 1)) - num_others
         self.slots = tuple(_slots(codec.columns[position], cap, has_values) for position in present)
         self.width = sum(slots.width for slots in self.slots)
         self.columns = torch.tensor(present, dtype=torch.int64)

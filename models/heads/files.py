@@ -106,8 +106,9 @@ class HeadFiles:
             raise BundleError(f"the head's {name} is not an object but {type(value).__name__}; fit it again")
         return value
 
-    def number(self, name: str) -> float:
-        value = self.header.get(name)
+    def number(self, name: str, default: float | None = None) -> float:
+        """`default` stands for a field that heads of before do not have."""
+        value = self.header.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BundleError(f"the head's {name} is not a number but {type(value).__name__}; fit it again")
         return float(value)

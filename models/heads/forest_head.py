@@ -115,8 +115,8 @@ class ForestHead(FinishesScores):
             present,
             content,
             forest,
-            parts.number("label_centre"),
-            parts.number("label_spread"),
+            parts.number("label_centre", 0.0),
+            parts.number("label_spread", 1.0),
             Finishing.from_parts(parts),
         )
 

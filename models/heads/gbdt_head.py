@@ -104,8 +104,8 @@ class GbdtHead(FinishesScores):
             present,
             parts.number("absent_score"),
             text,
-            parts.number("label_centre"),
-            parts.number("label_spread"),
+            parts.number("label_centre", 0.0),
+            parts.number("label_spread", 1.0),
         )
         num_columns = parts.integer("num_columns")
         if trees.booster.num_feature() != max(num_columns, 1):

@@ -128,6 +128,20 @@ def test__trees__huge_numbers__same_values_on_their_scale(config: GbdtHeadConfig
     np.testing.assert_array_equal(loaded.finish(inputs).outputs, huge.head.finish(inputs).outputs)
 
 
+@pytest.mark.parametrize("config", [GbdtHeadConfig(), ForestHeadConfig()], ids=lambda config: config.kind)
+def test__trees__stored_before_labels_had_a_scale__are_read(
+    config: GbdtHeadConfig | ForestHeadConfig,
+) -> None:
+    problem = small_problem(Task.BINARY)
+    head = config.fit(problem).head
+    files = head.to_files()
+    header = json.loads(files[HEADER_NAME])
+    assert (header.pop("label_centre"), header.pop("label_spread")) == (0.0, 1.0)
+    read = load_head(files | {HEADER_NAME: json.dumps(header).encode()})
+    inputs = inputs_of(head, problem.features)
+    assert np.array_equal(read.finish(inputs).outputs, head.finish(inputs).outputs)
+
+
 def test__forest__rows_of_one_group__are_not_judged_by_trees_that_saw_the_others() -> None:
     """Labels are noise, shared within groups of equal rows: out of bag they would be found again."""
     rng = np.random.default_rng(0)
