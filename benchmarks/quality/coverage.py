@@ -16,8 +16,8 @@ import torch
 
 from benchmarks.data_folder import parsed_with_data, parser_with_data
 from benchmarks.machine import describe, machine, write_results
-from benchmarks.quality.calibration import IntervalFigures, SetFigures, interval_figures, set_figures
 from benchmarks.quality.manifest import read_manifest
+from benchmarks.quality.promises import IntervalFigures, SetFigures, interval_figures, set_figures
 from benchmarks.quality.tables import Study, load_study
 from benchmarks.quality.trial import IndexArray
 from models.encoders.raw_features import RawFeatures

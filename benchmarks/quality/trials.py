@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.quality.calibration import interval_figures, set_figures
 from benchmarks.quality.confidence import FitsMany, Prepares, SaysHowSure
 from benchmarks.quality.damage import damaged_frames
 from benchmarks.quality.manifest import DataError, read_manifest
 from benchmarks.quality.measures import PRIMARY, measure
+from benchmarks.quality.promises import interval_figures, set_figures
 from benchmarks.quality.protocol import Split, make_trial, split_rows
 from benchmarks.quality.specification import Request, Setting, TrialSpec, make_system
 from benchmarks.quality.tables import Study, load_studies

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.quality.calibration import MIN_CLASS_ROWS, interval_figures, set_figures
+from benchmarks.quality.promises import MIN_CLASS_ROWS, interval_figures, set_figures
 
 
 def test__set_figures__by_hand__coverage_of_all_and_of_the_worst_class() -> None:

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
-import stat
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 
-from app.errors import to_problem
-from storage import migrate
 from storage.engine import Database
-from storage.errors import Conflict, DatabaseBusy, InvalidValue, SchemaOutOfDate, StorageError, StorageFull
+from storage.errors import Conflict, DatabaseBusy, InvalidValue, SchemaOutOfDate, StorageError
 from storage.orm import Workspace
 from storage.unit_of_work import UnitOfWork
 from tests.storage.claimers import write_and_hang
-from tests.storage.databases import PostgresServer
-from tests.storage.rows import add_rows, add_table
-
-
-def names(database: Database) -> list[str]:
-    with database.reading() as uow:
-        return [workspace.name for workspace in uow.workspaces.list()]
+from tests.storage.rows import add_rows, add_table, workspace_names
 
 
 def failing(database: Database, error: BaseException) -> None:
@@ -41,7 +30,7 @@ def failing(database: Database, error: BaseException) -> None:
 def test__writing__any_exception__leaves_nothing(database: Database, error: BaseException) -> None:
     with pytest.raises(type(error)):
         failing(database, error)
-    assert names(database) == []
+    assert workspace_names(database) == []
     with database.reading() as uow:
         assert uow.catalog.revision() == 0
         assert uow.jobs.last_event_id() == 0
@@ -66,13 +55,13 @@ def test__reading__concurrent_commit__sees_one_state(database: Database) -> None
             other.workspaces.get_or_create("new")
         assert uow.workspaces.list() == []
         assert uow.catalog.revision() == 0
-    assert names(database) == ["new"]
+    assert workspace_names(database) == ["new"]
 
 
 def test__reading__a_write__is_refused(database: Database) -> None:
     with pytest.raises(Exception, match=r"read-only|cannot be written"), database.reading() as uow:
         uow.session.execute(insert(Workspace).values(id="ws_x", name="x", created_at=0.0))
-    assert names(database) == []
+    assert workspace_names(database) == []
 
 
 def test__reading__a_changed_row__is_refused_aloud(database: Database) -> None:
@@ -254,67 +243,6 @@ def test__open__without_schema__says_so(empty_url: str) -> None:
     database.dispose()
 
 
-def test__sqlite__files__are_private(tmp_path: Path, sqlite_template: Path) -> None:
-    folder = tmp_path / "home" / "of"
-    old_mask = os.umask(0)
-    try:
-        database = Database.open(f"sqlite:///{folder / 'new.db'}")
-        with database.writing() as uow:
-            uow.session.execute(text("CREATE TABLE t (x)"))
-    finally:
-        os.umask(old_mask)
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
-    assert modes == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    database.dispose()
-
-
-def test__sqlite__loose_file__is_made_private(tmp_path: Path, sqlite_template: Path) -> None:
-    path = tmp_path / "loose.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    path.chmod(0o644)
-    Database.open(f"sqlite:///{path}").dispose()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test__sqlite__pragmas__are_set(tmp_path: Path) -> None:
-    database = Database.open(f"sqlite:///{tmp_path / 'x.db'}", lock_timeout_s=7)
-    with database.reading() as uow:
-        found = {
-            name: uow.session.execute(text(f"PRAGMA {name}")).scalar_one()
-            for name in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous", "query_only")
-        }
-    with database.writing() as uow:
-        assert uow.session.execute(text("PRAGMA query_only")).scalar_one() == 0
-    assert found == {
-        "journal_mode": "wal",
-        "foreign_keys": 1,
-        "busy_timeout": 7_000,
-        "synchronous": 2,
-        "query_only": 1,
-    }
-    database.dispose()
-
-
-def test__sqlite__disk_full__is_storage_full_and_leaves_nothing(
-    tmp_path: Path, sqlite_template: Path
-) -> None:
-    path = tmp_path / "full.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    database = Database.open(f"sqlite:///{path}")
-
-    def fill() -> None:
-        with database.writing() as uow:
-            uow.session.execute(text("PRAGMA max_page_count = 1"))  # SQLite holds it at the present size
-            workspace = uow.workspaces.get_or_create("default")
-            uow.tables.add(workspace.id, "large", {"text": "x" * 1_000_000})
-
-    with pytest.raises(StorageFull):
-        fill()
-    assert names(database) == []
-    database.dispose()
-
-
 @pytest.mark.parametrize(
     ("url", "code"),
     [
@@ -340,81 +268,3 @@ def test__open__file_that_is_no_database__says_so(tmp_path: Path) -> None:
         database.check_schema()
     assert refusal.value.code == "database_damaged"
     database.dispose()
-
-
-def test__postgresql__server_away__is_busy_without_the_password() -> None:
-    database = Database.open("postgresql://user:hunter2@127.0.0.1:1/name")
-    with pytest.raises(DatabaseBusy) as refusal, database.reading():
-        database.check_schema()
-    assert refusal.value.code == "database_unreachable"
-    assert "hunter2" not in str(refusal.value)
-    database.dispose()
-
-
-@pytest.fixture
-def postgresql_url(postgres: PostgresServer) -> Iterator[str]:
-    url = postgres.create()
-    migrate.upgrade(url)
-    yield url
-    postgres.drop(url)
-
-
-def test__postgresql__connections_lost__is_busy_once_and_recovers(
-    postgresql_url: str, postgres: PostgresServer
-) -> None:
-    """As after a restart or failover of the server: idle connections and one in the middle of its transaction."""
-    database = Database.open(postgresql_url, pool_size=3)
-    end_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-
-    def interrupted() -> None:
-        with database.writing() as uow:
-            uow.workspaces.get_or_create("half-made")
-            postgres.execute(end_all, postgresql_url)
-            uow.workspaces.get_or_create("other half")
-
-    for _ in range(2):
-        with pytest.raises(DatabaseBusy) as refusal:
-            interrupted()
-        problem = to_problem(refusal.value)
-        assert problem is not None
-        assert (problem.status, problem.headers) == (503, {"Retry-After": "1"})
-        assert names(database) == []
-        postgres.execute(end_all, postgresql_url)  # what is idle now is noticed before it is used
-        with database.reading() as uow:
-            assert uow.now() > 0
-    with database.writing() as uow:
-        uow.workspaces.get_or_create("made")
-    assert names(database) == ["made"]
-    database.dispose()
-
-
-def test__postgresql__pool_exhausted__is_busy_in_time(postgresql_url: str) -> None:
-    database = Database.open(postgresql_url, pool_size=1, lock_timeout_s=1)
-    with ExitStack() as held:
-        for _ in range(4):
-            held.enter_context(database.reading()).now()
-        with pytest.raises(DatabaseBusy) as refusal, database.reading() as uow:
-            uow.now()
-        assert refusal.value.code == "no_free_connection"
-    assert names(database) == []
-    database.dispose()
-
-
-def test__postgresql__behind_a_pooler__leaves_nothing_on_a_connection(postgresql_url: str) -> None:
-    pooled = Database.open(f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}pooler=transaction")
-    plain = Database.open(postgresql_url)
-    for database in (pooled, plain):
-        for _ in range(8):  # psycopg prepares a statement when it sees it the sixth time
-            with database.writing() as uow:
-                uow.workspaces.get_or_create("default")
-                assert uow.session.scalar(text("SHOW lock_timeout")) == "15s"
-                assert uow.session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "5min"
-    with pooled.writing() as uow:
-        assert uow.session.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
-        uow.session.execute(text("COMMIT"))
-        assert uow.session.scalar(text("SHOW lock_timeout")) == "0"
-    pooled.dispose()
-    plain.dispose()
-    with pytest.raises(StorageError) as refusal:
-        Database.open("postgresql://host/name?pooler=session")
-    assert refusal.value.code == "invalid_database_url"

@@ -87,3 +87,8 @@ def add_rows(database: Database, workspace_name: str = "default") -> Rows:
         rows = Rows(workspace, table, snapshot, encoder, target, label_set, Head())
         head = publish_head(uow, add_head(uow, rows))
     return Rows(workspace, table, snapshot, encoder, target, label_set, head)
+
+
+def workspace_names(database: Database) -> list[str]:
+    with database.reading() as uow:
+        return [workspace.name for workspace in uow.workspaces.list()]
