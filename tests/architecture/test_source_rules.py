@@ -1,4 +1,5 @@
-"""Rules of the source that no linter knows: no pickle, one reader of the environment, no machine paths."""
+"""Rules of the source that no linter knows: no pickle, one reader of the environment, no machine paths, no test that
+leans on another."""
 
 from __future__ import annotations
 
@@ -28,6 +29,15 @@ def imported_modules(tree: ast.AST) -> Iterator[str]:
             yield node.module
 
 
+def imported_test_modules(tree: ast.AST) -> Iterator[str]:
+    """Modules of tests, and what is taken from them; `from package import test_module` names one, too."""
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *names]
+        yield from (name for name in names if name.rpartition(".")[2].startswith("test_"))
+
+
 def attribute_uses(tree: ast.AST) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -55,6 +65,31 @@ def test__source__environment__is_read_by_settings_alone_and_set_by_threads() ->
         and {("os", "environ"), ("os", "getenv")}.intersection(attribute_uses(ast.parse(path.read_text())))
     }
     assert readers <= {"app/settings.py", "app/threads.py"}
+
+
+def test__tests__imports__come_from_helper_modules_alone() -> None:
+    paths = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(paths) > 100
+    found = [
+        f"{path.relative_to(ROOT)}: {name}; what two of them need goes to a module of helpers"
+        for path in paths
+        for name in imported_test_modules(ast.parse(path.read_text()))
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from tests.app.test_main import helper",
+        "from tests.app import test_main",
+        "import tests.app.test_main as main",
+        "def late():\n    from tests.app.test_main import helper",
+    ],
+)
+def test__tests__import_of_a_test_module__is_noticed_in_every_form(line: str) -> None:
+    assert len(list(imported_test_modules(ast.parse(line)))) == 1
+    assert not list(imported_test_modules(ast.parse(line.replace("test_main", "world"))))
 
 
 def test__source__tracked_files__name_no_path_of_a_machine() -> None:

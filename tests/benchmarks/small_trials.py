@@ -29,18 +29,20 @@ def easy_trial(task: Task, num_labels: int = 60, seed: int = 0) -> tuple[Trial, 
     colours, sizes = rng.integers(0, len(COLOURS), NUM_ROWS), rng.normal(size=NUM_ROWS)
     values = 2.0 * colours + sizes + 0.3 * rng.normal(size=NUM_ROWS)
     is_missing = rng.random((2, NUM_ROWS)) < 0.05
+    named = np.array(COLOURS, dtype=object)[colours]
+    named[is_missing[0]] = None
     frame = pl.DataFrame(
         {
-            "colour": np.where(is_missing[0], None, np.array(COLOURS, dtype=object)[colours]),
+            "colour": named,
             "size": np.where(is_missing[1], np.nan, sizes),
             "noise": 1_000.0 * rng.normal(size=NUM_ROWS),
             "flag": rng.integers(0, 2, NUM_ROWS).astype(str),
         },
         schema_overrides={"colour": pl.String},
     ).with_columns(pl.col("size").fill_nan(None))
-    if task is Task.REGRESSION:
-        classes, labels = (), values
-    else:
+    classes: tuple[str, ...] = ()
+    labels = values
+    if task is not Task.REGRESSION:
         classes = ("low", "high") if task is Task.BINARY else ("low", "middle", "high")
         borders = np.quantile(values, np.arange(1, len(classes)) / len(classes))
         labels = np.searchsorted(borders, values).astype(np.float64)

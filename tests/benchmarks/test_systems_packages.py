@@ -36,7 +36,7 @@ NAMES = (
 )
 
 
-SMALL_BUDGETS = {
+SMALL_BUDGETS: dict[str, dict[str, object]] = {
     "linear_models": {"STRENGTHS": np.logspace(2, -1, 3)},
     "lightgbm_trees": {"FEW_LEAVES": (4, 8), "FEW_SHARES": (0.05,), "FEW_ROUNDS": 60},
     "catboost_trees": {
@@ -86,6 +86,12 @@ def fitted(name: str, task: Task) -> Predict:
 
 def is_distribution(outputs: FloatArray) -> bool:
     return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, atol=1e-9))
+
+
+def random_state() -> tuple[list[int], int]:
+    """Of numpy's generator that everybody shares: its numbers, and how many of them are used up."""
+    state = np.random.get_state(legacy=False)["state"]
+    return state["key"].tolist(), state["pos"]
 
 
 def score(task: Task, labels: FloatArray, outputs: FloatArray) -> float:
@@ -140,12 +146,12 @@ def test__system__same_trial_twice__predicts_the_same_and_leaves_nothing(
     first = fitted(system.name, task)(trial.frame[rows])
     monkeypatch.chdir(tmp_path)
     capfd.readouterr()
-    state = np.random.get_state()[1].tolist()
+    state = random_state()
     again = system.fit(trial)(trial.frame[rows])
     np.testing.assert_array_equal(first, again)
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
-    assert np.random.get_state()[1].tolist() == state
+    assert random_state() == state
 
 
 def test__system__validation_rows__are_used_for_choices_alone(case: tuple[System, Task]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from email import message_from_bytes
+from email.message import Message
 from typing import Any
 
 import httpx
@@ -49,6 +51,22 @@ class PreparedService:
     @property
     def bodies(self) -> list[Any]:
         return [json.loads(request.content) for request in self.requests]
+
+
+def form_of(request: httpx.Request) -> dict[str, bytes]:
+    """Parts of a multipart body by name, in their order."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    parts = message_from_bytes(head + request.content).get_payload()
+    assert isinstance(parts, list)
+    found: dict[str, bytes] = {}
+    for part in parts:
+        assert isinstance(part, Message)
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        assert isinstance(name, str)
+        assert isinstance(content, bytes)
+        found[name] = content
+    return found
 
 
 def ok(body: Any, status: int = 200, **headers: str) -> httpx.Response:

@@ -49,7 +49,7 @@ def test__decision__through_the_client__is_set_and_taken_back(service: LiveServi
     with service.client() as client:
         assert client.decision(prepared, "churn")["decision"] == {"rule": "most_probable"}
         for rule in ({"threshold": 0.3}, {"costs": [[0, 1], [5, 0]]}, {"share": 0.2}, {"count": 10}):
-            found = client.set_decision(prepared, "churn", **rule)  # type: ignore[arg-type]
+            found = client.set_decision(prepared, "churn", **rule)
             assert found["decision"].items() >= rule.items()
         assert client.set_decision(prepared, "churn")["decision"] == {"rule": "most_probable"}
 

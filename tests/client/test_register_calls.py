@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import json
-from email import message_from_bytes
 from pathlib import Path
 
-import httpx
 import polars as pl
 import pytest
 
 from rootstock_client import InvalidArgumentError, ServerFiles
-from tests.client.service import PreparedService, job, ok
+from tests.client.service import PreparedService, form_of, job, ok
 
 STARTED = {"table": {"name": "t", "status": "registering"}, "job": job(kind="ingest")}
-
-
-def form_of(request: httpx.Request) -> dict[str, bytes]:
-    """Parts of a multipart body by name, in their order."""
-    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-    parts = message_from_bytes(head + request.content).get_payload()
-    assert isinstance(parts, list)
-    found: dict[str, bytes] = {}
-    for part in parts:
-        name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]
-        content = part.get_payload(decode=True)  # type: ignore[union-attr]
-        assert isinstance(name, str)
-        assert isinstance(content, bytes)
-        found[name] = content
-    return found
 
 
 def test__register__file__streams_it_after_the_fields(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from rootstock_client import Client, ConflictError, InvalidRequestError, JobFailed
 from tests.client.live import NUM_ROWS, LiveService, prepare_table, small_table
-from tests.client.service import PreparedService, job, ok
-from tests.client.test_calls import form_of
+from tests.client.service import PreparedService, form_of, job, ok
 
 OLD, NEW = ["00003", "00017", "00300"], ["9001", "9002"]
 

@@ -63,7 +63,7 @@ def test__objective__a_few_steps__held_out_loss_falls(config: type[ObjectiveConf
     before, generator = objective.held_out_loss(encoder, codes, seed=4), _generator()
     for _ in range(60):
         optimizer.zero_grad()
-        objective.loss(encoder, codes.index, codes.fraction, generator=generator).backward()
+        objective.loss(encoder, codes.index, codes.fraction, generator=generator).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert objective.held_out_loss(encoder, codes, seed=4) < before - 0.02
 

@@ -54,7 +54,11 @@ def worker_process(ground: Ground) -> Iterator[psutil.Popen]:
             process.kill()
             process.wait()
     for member in family:
-        eventually(lambda member=member: not member.is_running(), "the end of the worker's children")
+        eventually_ended(member, "the worker's children")
+
+
+def eventually_ended(process: psutil.Process, name: str) -> None:
+    eventually(lambda: not process.is_running(), f"the end of {name}")
 
 
 def family_of(process: psutil.Popen) -> list[psutil.Process]:
@@ -118,7 +122,7 @@ def test__pretraining__killed_again_and_again__equals_an_uninterrupted_one(groun
         worker.kill()
         worker.wait()
         for member in family:
-            eventually(lambda member=member: not member.is_running(), "the end of the orphans")
+            eventually_ended(member, "the orphans")
     with worker_process(ground):
         job = ended(ground, job_id)
     assert job.status == "succeeded", job.error
@@ -158,7 +162,7 @@ def child_is_killed_every_time(ground: Ground, worker: psutil.Popen) -> None:
     for _ in range(3):
         child = task_process(worker)
         child.kill()
-        eventually(lambda child=child: not child.is_running(), "the end of the child")
+        eventually_ended(child, "the child")
     job = ended(ground, job_id)
     with ground.database.reading() as uow:
         encoder = uow.encoders.get(str(job.subject_id))

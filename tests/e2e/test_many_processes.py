@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test__many_processes__on_one_database_and_store(production: Platform, tmp_pa
         urls = [f"http://127.0.0.1:{port}" for port in ports]
         clients = [stack.enter_context(Client(url, KEY)) for url in urls]
         for client in clients:
-            eventually(lambda client=client: is_served(client), "both services", DEADLINE_S)
+            eventually(partial(is_served, client), "both services", DEADLINE_S)
         assert place.health("api", "api-0", "--url", urls[0], "health") == 0
         assert place.health("api", "api-0", "--url", f"http://127.0.0.1:{free_port()}", "health") == 1
         eventually(lambda: place.health("worker", "worker-0") == 0, "a worker's presence", DEADLINE_S)

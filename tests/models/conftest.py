@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from models.bundle import EncoderBundle
-from models.encoders import ColumnTransformerConfig
+from models.encoders import EncoderConfig
 from models.objectives import DEFAULT as OBJECTIVES
 from models.progress import never_stop, no_progress
 from models.training.pretraining import pretrain
@@ -26,7 +26,7 @@ class Pretrained:
 
 
 def pretrained_bundle(
-    frame: pl.DataFrame, *, config: ColumnTransformerConfig = TINY, num_steps: int = 20, seed: int = 0
+    frame: pl.DataFrame, *, config: EncoderConfig = TINY, num_steps: int = 20, seed: int = 0
 ) -> EncoderBundle:
     return pretrain(
         frame,

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from models.encoders import ColumnTransformerConfig, Encoder
+from models.encoders import ColumnTransformerConfig, Encoder, EncoderConfig
 from models.encoders.row_features import RowFeatures
 from models.features.codec import Codec, Codes
 from models.features.schema import ColumnKind, ColumnSchema, StorageType, TableSchema
@@ -81,7 +81,7 @@ class Untrained:
 
 
 def untrained(
-    frame: pl.DataFrame, schema: TableSchema, config: ColumnTransformerConfig = TINY, seed: int = 0
+    frame: pl.DataFrame, schema: TableSchema, config: EncoderConfig = TINY, seed: int = 0
 ) -> Untrained:
     codec = Codec.fit(frame, schema)
     encoder = config.build(codec, generator=torch.Generator().manual_seed(seed)).freeze()

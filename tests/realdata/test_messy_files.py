@@ -11,6 +11,7 @@ import datetime as dt
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def test__messy_file__comes_to_what_is_expected(name: str, expected: dict[str, A
     path = messy(name)
     if "refused" in expected:
         options = ReadOptions.model_validate(expected["options"])
-        reads = [lambda: read(path, expected["options"])]
+        reads: list[Callable[[], object]] = [lambda: read(path, expected["options"])]
         if expected["refused"]["line"] <= 2:  # the first MiB shows it
             reads.append(lambda: sniff_file(path, name, options, ReadLimits()))
         for attempt in reads:

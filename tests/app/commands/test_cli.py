@@ -56,7 +56,7 @@ def test__cli__any_command__has_threads_of_libraries_sleep_while_they_wait() -> 
 
 
 def test__cli__commands__are_those_others_rely_on() -> None:
-    names = {name for family in (*COMMANDS.values(), *GROUPS.values()) for name in family}
+    names = {name for families in (COMMANDS, GROUPS) for family in families.values() for name in family}
     assert set(FROZEN_NAMES) <= names
 
 

@@ -17,9 +17,10 @@ from app.commands.console import cell_text, clean, show_table
 from app.commands.demo_story import free_name, name_from
 from app.commands.metrics_table import control_line, leading_row, metric_rows, metric_text, promise_rows
 from app.commands.openapi import openapi_text
-from app.commands.row_files import guarded, read_objects, read_rows, typed, write_frame
+from app.commands.row_files import read_objects, read_rows, typed, write_frame
 from app.commands.targets import json_scalar
 from app.schemas.base import NAME_PATTERN
+from app.services.spreadsheets import guarded
 from tests.app.commands.conftest import Run
 
 

@@ -114,8 +114,8 @@ def test__register_and_snapshots__reading_options__reach_the_service(run: Run, t
     path = tmp_path / "odd.txt"
     rows = "".join(f"'k{row:03}';'{row:03}';{row},5\n" for row in range(40))
     path.write_text(f"id;code;level\n{rows}'k900';'900';-200,0\n")
-    said = ("--format", "csv", "--quote", "'", "--null-values", "-200,none", "--text-column", "code")
-    said += ("--delimiter", ";", "--decimal", ",", "--column", "level=continuous")
+    cells = ("--format", "csv", "--quote", "'", "--null-values", "-200,none", "--text-column", "code")
+    said = (*cells, "--delimiter", ";", "--decimal", ",", "--column", "level=continuous")
     assert run("register", "odd", str(path), "--key", "id", *said, "--wait").code == 0
     assert run("profile", "odd", "--json").json["columns"]["level"]["nulls"] == 1
     path.write_text("id;code;level\n'k901';'901';-200,0\n")

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from app.executors import Advanced, Execution, FinalReport, ForkserverExecutor, TaskSpec
 from storage.artifacts import LocalStoreConfig
 from storage.ids import new_id
@@ -64,6 +66,10 @@ def first_progress(execution: Execution) -> Advanced:
             assert isinstance(report, Advanced), report
             return report
     raise AssertionError("no progress in time")
+
+
+def eventually_gone(pid: int, what: str = "the end of the process") -> None:
+    eventually(lambda: not psutil.pid_exists(pid), what)
 
 
 def eventually(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:

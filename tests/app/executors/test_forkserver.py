@@ -17,6 +17,7 @@ from tests.app.executors.registry import SECRET
 from tests.app.executors.tasks import (
     REGISTRY,
     eventually,
+    eventually_gone,
     final_report,
     first_progress,
     shared_forkserver,
@@ -157,7 +158,7 @@ def test__server__killed__fails_its_tasks_and_is_replaced_until_the_executor_clo
     execution.close()
     assert isinstance(final, Failed)
     assert final.error["code"] == "executor_lost"
-    eventually(lambda: not psutil.pid_exists(child), "the end of the orphan")
+    eventually_gone(child, "the end of the orphan")
 
     spec = task_spec(tmp_path, "hang")
     execution = executor.start(spec)
@@ -167,7 +168,7 @@ def test__server__killed__fails_its_tasks_and_is_replaced_until_the_executor_clo
     assert isinstance(final_report(execution), Failed)
     execution.close()
     for pid in processes:
-        eventually(lambda pid=pid: not psutil.pid_exists(pid), "the end of the process")
+        eventually_gone(pid)
 
 
 PROGRAM = """
@@ -203,5 +204,5 @@ def test__main_program__without_a_guard__runs_once_and_takes_its_children_with_i
         run.kill()
         run.wait()
     for pid in map(int, children.read_text().split()):
-        eventually(lambda pid=pid: not psutil.pid_exists(pid), "the end of the process")
+        eventually_gone(pid)
     assert (tmp_path / "mains").read_text() == "x"

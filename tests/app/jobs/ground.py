@@ -33,6 +33,8 @@ OVERRIDES = {
     "spend": ColumnOverride(role=Role.TARGET),
     "noise": ColumnOverride(role=Role.TARGET),
 }
+CLASSES = {"churned": ["no", "yes"], "plan": ["basic", "max", "plus"], "noise": ["no", "yes"]}
+TASKS = {"churned": "binary", "plan": "multiclass", "spend": "regression", "noise": "binary"}
 
 
 def table_csv(num_rows: int = NUM_ROWS) -> bytes:

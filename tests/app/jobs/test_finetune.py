@@ -13,10 +13,7 @@ from app.worker.watching import Outcome
 from models.heads import load_head
 from storage.artifacts.manifest import load_bundle
 from storage.orm import LabelSet, Target
-from tests.app.jobs.ground import Ground, table_csv
-
-CLASSES = {"churned": ["no", "yes"], "plan": ["basic", "max", "plus"], "noise": ["no", "yes"]}
-TASKS = {"churned": "binary", "plan": "multiclass", "spend": "regression", "noise": "binary"}
+from tests.app.jobs.ground import CLASSES, TASKS, Ground, table_csv
 
 
 def target(ground: Ground, name: str, column: str) -> tuple[Target, LabelSet]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.executors import Succeeded
@@ -66,7 +68,7 @@ def test__ingest__asked_to_pretrain__queues_it_with_its_encoder(ground: Ground) 
     ids=["ragged", "pdf", "empty", "unknown column"],
 )
 def test__ingest__of_what_cannot_become_a_table__leaves_nothing_and_frees_the_name(
-    ground: Ground, content: bytes, filename: str, changes: dict[str, object], code: str
+    ground: Ground, content: bytes, filename: str, changes: dict[str, Any], code: str
 ) -> None:
     rows, objects = ground.row_counts(), ground.objects()
     job = ground.run(ground.queue_ingest(content, filename=filename, **changes))

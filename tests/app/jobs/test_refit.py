@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.schemas.payloads import LabelsRequest
-from app.schemas.principal import Principal
-from app.schemas.refits import RefitRequest
 from storage.artifacts.manifest import load_bundle
-from storage.orm import Job, LabelSet, Table, Target
+from storage.orm import Table, Target
 from tests.app.jobs.ground import NUM_ROWS, OVERRIDES, Ground, ready_ground, table_csv
+from tests.app.jobs.refits import pretrain, queue_refit, rows_of, targets_of
 from tests.app.jobs.snapshots import label_again, next_snapshot
-from tests.app.jobs.test_finetune import CLASSES, TASKS
 
 MORE_ROWS = NUM_ROWS + 80
 
@@ -24,29 +21,6 @@ def turned(content: bytes) -> bytes:
     """The same rows in another order, so that no row keeps its number."""
     header, *rows = content.decode().splitlines()
     return ("\n".join([header, *reversed(rows)]) + "\n").encode()
-
-
-def targets_of(ground: Ground, *columns: str) -> list[tuple[Target, LabelSet]]:
-    return [ground.column_target(ground.table(), name, TASKS[name], CLASSES.get(name)) for name in columns]
-
-
-def pretrain(ground: Ground) -> int:
-    assert ground.run(ground.queue_pretrain(ground.table())).status == "succeeded"
-    with ground.database.reading() as uow:
-        return uow.encoders.list(ground.table().id)[0].version
-
-
-def queue_refit(ground: Ground, encoder: int, **wanted: Any) -> str:
-    principal = Principal(ground.workspace_id, "default", "key_1", frozenset({"admin"}))
-    request = RefitRequest.model_validate({"max_seconds": 20.0, **wanted})
-    answer = ground.container.refits.refit(principal, "people", encoder, request, None)
-    assert answer.status == 202
-    return str(answer.body["job"]["id"])
-
-
-def rows_of(job: Job) -> dict[str, dict[str, Any]]:
-    assert job.result is not None, job.error
-    return {row["target"]: row for row in job.result["summary"]}
 
 
 def judged_files(ground: Ground, target: Target, version: int) -> set[str]:

@@ -12,9 +12,9 @@ from models.evaluation.judged import JudgedRows
 from models.features.schema import Task as PredictionTask
 from storage.artifacts.manifest import load_bundle
 from tests.app.jobs.ground import Ground, table_csv
+from tests.app.jobs.refits import pretrain, queue_refit, rows_of, targets_of
 from tests.app.jobs.snapshots import label_again, next_snapshot
 from tests.app.jobs.tasks import task_of
-from tests.app.jobs.test_refit import pretrain, queue_refit, rows_of, targets_of
 
 FRACTION = 0.5
 FIRST_ROWS, ALL_ROWS = 520, 700

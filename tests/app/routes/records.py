@@ -1,6 +1,8 @@
-"""Rows that training would make, made directly where a test is about what comes after."""
+"""Rows that training would make, made directly where a test is about what comes after; and what jobs are asked."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from tests.app.routes.service import Service
 
@@ -48,3 +50,11 @@ def ready_head(service: Service, table_name: str, target_name: str) -> int:
             None,
         )
         return uow.heads.publish(head.id, DIGEST, 0, {}, {}, "", {}, "linear").version
+
+
+def payload_of(service: Service, job_id: str) -> dict[str, Any]:
+    """What the job was queued with."""
+    with service.container.database.reading() as uow:
+        job = uow.jobs.find(job_id)
+        assert job is not None
+        return job.payload

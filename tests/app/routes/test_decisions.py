@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from app.errors import ResourceConflict
@@ -64,8 +65,8 @@ def answer_of(service: Service, target: str) -> dict[str, Any]:
     return found
 
 
-def positives(found: dict[str, Any]) -> np.ndarray:
-    return np.array(found["label"]) == found["classes"][-1]
+def positives(found: dict[str, Any]) -> npt.NDArray[np.bool_]:
+    return np.array([label == found["classes"][-1] for label in found["label"]], dtype=np.bool_)
 
 
 def test__rule__given_with_the_target__is_in_the_heads_report(fitted: Service) -> None:

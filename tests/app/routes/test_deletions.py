@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.app.routes.filled import filled_service, is_clean
 from tests.app.routes.service import Service, code_of
-from tests.app.routes.test_erasures import is_clean, ready
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = ready(tmp_path_factory.mktemp("deletions") / "home")
+    service = filled_service(tmp_path_factory.mktemp("deletions") / "home")
     yield service
     service.close()
 

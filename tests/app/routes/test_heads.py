@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.schemas.payloads import FinetunePayload, PretrainPayload
-from tests.app.routes.records import ready_encoder, ready_head
+from tests.app.routes.records import payload_of, ready_encoder, ready_head
 from tests.app.routes.service import Service, code_of
 
 BASE = "/v1/tables/people"
@@ -30,13 +30,6 @@ def lab(people: Service) -> Service:
     labels = [{"key": f"p{row}", "value": "a"} for row in range(60)]
     people.http.post(f"{BASE}/targets/same/labels", json={"labels": labels}).raise_for_status()
     return people
-
-
-def payload_of(service: Service, job_id: str) -> dict[str, Any]:
-    with service.container.database.reading() as uow:
-        job = uow.jobs.find(job_id)
-        assert job is not None
-        return job.payload
 
 
 def test__encoder__asked_for__is_pinned_to_snapshot_and_schema(service: Service) -> None:

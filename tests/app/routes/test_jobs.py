@@ -82,7 +82,12 @@ def test__events__pages__go_on_from_the_cursor(service: Service) -> None:
 def test__events__streamed__arrive_live_and_end_with_the_job(service: Service) -> None:
     job_id = service.register("people", people_csv(50)).json()["job"]["id"]
     is_open = threading.Event()
-    worker = threading.Thread(target=lambda: (is_open.wait(30), service.work()))
+
+    def work_once_followed() -> None:
+        is_open.wait(30)
+        service.work()
+
+    worker = threading.Thread(target=work_once_followed)
     worker.start()
     kinds, numbers = [], []
     with (

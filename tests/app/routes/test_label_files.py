@@ -9,8 +9,8 @@ import httpx
 import polars as pl
 import pytest
 
+from tests.app.routes.labels import counts, download_labels, make_target, post_labels, stored_labels
 from tests.app.routes.service import Service, code_of
-from tests.app.routes.test_labels import counts, make_target, post
 
 SECRET = "Okonkwo-4711"
 CSV = "text/csv"
@@ -37,49 +37,36 @@ def send(
     )
 
 
-def download(service: Service, target: str, version: int, file_format: str) -> bytes:
-    answer = service.http.get(
-        f"/v1/tables/people/targets/{target}/label-sets/{version}/labels", params={"format": file_format}
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.content
-
-
-def stored(service: Service, target: str, version: int) -> dict[str, tuple[Any, ...]]:
-    frame = pl.read_parquet(io.BytesIO(download(service, target, version, "parquet")))
-    return {key: tuple(rest) for key, *rest in frame.rows()}
-
-
 def test__file__csv__is_merged_like_json(people: Service, target: str) -> None:
     assert counts(send(people, target, "key,value\np1,a\np2,b\nnobody,a\n")) == (3, 0, 0, 1, 2)
     assert counts(send(people, target, "value;key\n;p2\nb;p1\n")) == (1, 1, 1, 0, 1)
-    assert stored(people, target, 2) == {"p1": ("b", None, None), "nobody": ("a", None, None)}
+    assert stored_labels(people, target, 2) == {"p1": ("b", None, None), "nobody": ("a", None, None)}
 
 
 def test__file__parquet__keeps_types(people: Service, target: str) -> None:
     frame = pl.DataFrame({"key": ["p1", "p2", "p3"], "value": [1, None, 0], "weight": [1.5, None, 2.0]})
     assert counts(send(people, target, frame)) == (2, 0, 0, 0, 2)
-    assert stored(people, target, 1) == {"p1": (1, None, 1.5), "p3": (0, None, 2.0)}
+    assert stored_labels(people, target, 1) == {"p1": (1, None, 1.5), "p3": (0, None, 2.0)}
     text = make_target(people)
     send(people, text, frame.with_columns(pl.col("value").cast(pl.String)))
-    assert stored(people, text, 1)["p1"] == ("1", None, 1.5)
+    assert stored_labels(people, text, 1)["p1"] == ("1", None, 1.5)
 
 
 def test__file__columns__are_named_in_the_query(people: Service, target: str) -> None:
     content = "customer,score,noted,trust,comment\np1,1,2024-05-01T10:00:00+02:00,2,x\np2,0,1714550400,1,y\n"
     answer = send(people, target, content, key="customer", value="score", at="noted", weight="trust")
     assert counts(answer) == (2, 0, 0, 0, 2)
-    assert stored(people, target, 1) == {"p1": (1, 1714550400.0, 2.0), "p2": (0, 1714550400.0, 1.0)}
+    assert stored_labels(people, target, 1) == {"p1": (1, 1714550400.0, 2.0), "p2": (0, 1714550400.0, 1.0)}
     plain = send(people, target, content, key="customer", value="score")
     assert plain.status_code == 200
-    assert stored(people, target, 2)["p1"] == (1, None, None)
+    assert stored_labels(people, target, 2)["p1"] == (1, None, None)
 
 
 @pytest.mark.parametrize("spelled", ["01", "1e5", "NA", "None", "=1+1"])
 def test__file__text_labels__stay_what_they_are(people: Service, target: str, spelled: str) -> None:
     answer = send(people, target, f'key,value\np1,"{spelled}"\np2,{spelled}\np3,yes\n')
     assert answer.status_code == 200, answer.text
-    assert {value for value, *_ in stored(people, target, 1).values()} == {spelled, "yes"}
+    assert {value for value, *_ in stored_labels(people, target, 1).values()} == {spelled, "yes"}
 
 
 def test__file__labels_that_look_like_numbers__follow_the_target_or_the_query(
@@ -161,12 +148,12 @@ def test__file__repeated_under_one_key__counts_once(people: Service, target: str
 
 
 def test__replace__withdraws_every_other_label(people: Service, target: str) -> None:
-    post(people, target, {"p1": "a", "p2": "b", "p3": "a", "nobody": "b"})
+    post_labels(people, target, {"p1": "a", "p2": "b", "p3": "a", "nobody": "b"})
     assert counts(send(people, target, "key,value\np2,a\np4,b\n", replace=True)) == (2, 1, 3, 0, 2)
-    assert set(stored(people, target, 2)) == {"p2", "p4"}
-    answer = post(people, target, {"p9": "b"}, replace=True)
+    assert set(stored_labels(people, target, 2)) == {"p2", "p4"}
+    answer = post_labels(people, target, {"p9": "b"}, replace=True)
     assert counts(answer) == (1, 0, 2, 0, 1)
-    assert code_of(post(people, target, {"nobody": "a"}, replace=True)) == "no_label_matches"
+    assert code_of(post_labels(people, target, {"nobody": "a"}, replace=True)) == "no_label_matches"
 
 
 def test__json__with_options_in_the_query__is_refused(people: Service, target: str) -> None:
@@ -188,24 +175,24 @@ def test__json__with_options_in_the_query__is_refused(people: Service, target: s
     ],
 )
 def test__at__text_or_seconds__is_one_moment(people: Service, target: str, at: Any, seconds: Any) -> None:
-    assert post(people, target, [{"key": "p1", "value": "a", "at": at}]).status_code == 200
-    assert stored(people, target, 1) == {"p1": ("a", seconds, None)}
+    assert post_labels(people, target, [{"key": "p1", "value": "a", "at": at}]).status_code == 200
+    assert stored_labels(people, target, 1) == {"p1": ("a", seconds, None)}
 
 
 @pytest.mark.parametrize("at", ["yesterday", "", True, 1e300, "0001-01-01T00:00:00+14:00", [], "2024-13-01"])
 def test__at__that_is_no_moment__is_refused(people: Service, target: str, at: Any) -> None:
-    answer = post(people, target, [{"key": "p1", "value": "a", "at": at}])
+    answer = post_labels(people, target, [{"key": "p1", "value": "a", "at": at}])
     assert (answer.status_code, code_of(answer)) == (422, "invalid_at")
 
 
 def test__export__csv__guards_formulas_and_can_be_sent_again(people: Service, target: str) -> None:
-    post(people, target, {"p1": "=cmd()", "p2": "@x", "p3": "-5", "p4": "plain"})
-    shown = pl.read_csv(io.BytesIO(download(people, target, 1, "csv")), infer_schema=False)
+    post_labels(people, target, {"p1": "=cmd()", "p2": "@x", "p3": "-5", "p4": "plain"})
+    shown = pl.read_csv(io.BytesIO(download_labels(people, target, 1, "csv")), infer_schema=False)
     assert shown["value"].to_list() == ["'=cmd()", "'@x", "-5", "plain"]
     copy = make_target(people)
-    parquet = download(people, target, 1, "parquet")
+    parquet = download_labels(people, target, 1, "parquet")
     assert send(people, copy, parquet, PARQUET).status_code == 200
-    assert stored(people, copy, 1) == stored(people, target, 1)
+    assert stored_labels(people, copy, 1) == stored_labels(people, target, 1)
 
 
 @pytest.mark.parametrize("zone", [None, "Asia/Kolkata"])

@@ -8,10 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.app.routes.labels import make_target, post_labels, stored_labels
 from tests.app.routes.records import ready_encoder, ready_head
 from tests.app.routes.service import Service, code_of, people_csv
-from tests.app.routes.test_label_files import stored
-from tests.app.routes.test_labels import make_target, post
 
 
 @pytest.fixture
@@ -30,8 +29,8 @@ def restore(service: Service, target: str, version: int) -> httpx.Response:
 
 
 def test__versions__listed__newest_first_with_what_made_them(people: Service, target: str) -> None:
-    post(people, target, {"p1": "a", "p2": "b"})
-    post(people, target, {"p3": "a", "nobody": "b"})
+    post_labels(people, target, {"p1": "a", "p2": "b"})
+    post_labels(people, target, {"p3": "a", "nobody": "b"})
     assert restore(people, target, 1).status_code == 200
     found = sets(people, target)["label_sets"]
     assert [(one["version"], one["action"], one["restored_version"], one["is_latest"]) for one in found] == [
@@ -47,12 +46,12 @@ def test__versions__listed__newest_first_with_what_made_them(people: Service, ta
 
 
 def test__compare__counts_and_names_changes(people: Service, target: str) -> None:
-    post(
+    post_labels(
         people,
         target,
         [{"key": "p1", "value": "a"}, {"key": "p2", "value": "b"}, {"key": "p3", "value": "a"}],
     )
-    post(people, target, [
+    post_labels(people, target, [
         {"key": "p1", "value": "b"}, {"key": "p2", "value": None}, {"key": "p3", "value": "a", "weight": 2.0},
         {"key": "p4", "value": "a"},
     ])  # fmt: skip
@@ -80,12 +79,12 @@ def test__compare__counts_and_names_changes(people: Service, target: str) -> Non
 
 
 def test__restore__any_version__has_its_labels(people: Service, target: str) -> None:
-    post(people, target, {"p1": "a", "p2": "b", "nobody": "a"})
-    post(people, target, {"p1": None, "p2": "a", "p5": "b"})
-    post(people, target, {"p6": "a"}, replace=True)
+    post_labels(people, target, {"p1": "a", "p2": "b", "nobody": "a"})
+    post_labels(people, target, {"p1": None, "p2": "a", "p5": "b"})
+    post_labels(people, target, {"p6": "a"}, replace=True)
     for version in (1, 2, 3):
         answer = restore(people, target, version).json()
-        assert stored(people, target, answer["label_set"]) == stored(people, target, version)
+        assert stored_labels(people, target, answer["label_set"]) == stored_labels(people, target, version)
         assert sets(people, target, f"/{answer['label_set']}/compare", **{"with": version})["labels"] == []
     latest = answer["label_set"]
     again = restore(people, target, 3).json()
@@ -94,19 +93,19 @@ def test__restore__any_version__has_its_labels(people: Service, target: str) -> 
 
 
 def test__restore__labels_of_another_kind__are_refused(people: Service, target: str) -> None:
-    post(people, target, {"p1": "other"})
-    post(people, target, {"p1": None})
-    post(people, target, {"p1": "a", "p2": "b"})
+    post_labels(people, target, {"p1": "other"})
+    post_labels(people, target, {"p1": None})
+    post_labels(people, target, {"p1": "a", "p2": "b"})
     answer = restore(people, target, 1)
     assert (answer.status_code, code_of(answer)) == (422, "unknown_class")
 
 
 def test__delete__version_in_use__is_refused(people: Service, target: str) -> None:
-    post(people, target, {"p1": "a", "p2": "b"})
+    post_labels(people, target, {"p1": "a", "p2": "b"})
     ready_encoder(people, "people")
     ready_head(people, "people", target)
-    post(people, target, [{"key": "p3", "value": "a", "at": 4711}])  # labels that no other target has
-    post(people, target, {"p4": "a"})
+    post_labels(people, target, [{"key": "p3", "value": "a", "at": 4711}])  # labels that no other target has
+    post_labels(people, target, {"p4": "a"})
     path = f"/v1/tables/people/targets/{target}/label-sets"
     assert sets(people, target, "/1")["heads"] == [1]
     for version in (1, 3):
@@ -118,7 +117,7 @@ def test__delete__version_in_use__is_refused(people: Service, target: str) -> No
     assert before["label_set"] - after["label_set"] == 1
     assert len(before["objects"]) - len(after["objects"]) == 1
     assert people.http.get(f"{path}/2").status_code == 404
-    assert post(people, target, {"p5": "a"}).json()["label_set"] == 4
+    assert post_labels(people, target, {"p5": "a"}).json()["label_set"] == 4
 
 
 def test__column_target__its_labels__are_listed_compared_and_not_undone(people: Service) -> None:
@@ -126,18 +125,20 @@ def test__column_target__its_labels__are_listed_compared_and_not_undone(people: 
         "/v1/tables/people/targets", json={"name": "from_column", "column": "churned"}
     ).raise_for_status()
     assert sets(people, "from_column")["label_sets"][0]["source"] == "column"
-    assert len(stored(people, "from_column", 1)) == 300
+    assert len(stored_labels(people, "from_column", 1)) == 300
     assert sets(people, "from_column", "/1/compare", **{"with": 1})["unchanged"] == 300
     assert code_of(restore(people, "from_column", 1)) == "labels_from_column"
 
 
 def test__posts_and_undo__at_once__every_request_counts(people: Service, target: str) -> None:
-    post(people, target, {"p0": "a", "p299": "b"})
+    post_labels(people, target, {"p0": "a", "p299": "b"})
     answers: list[httpx.Response] = []
 
     def send(number: int) -> None:
         first = 10 + 5 * number
-        answers.extend(post(people, target, {f"p{row}": "ab"[row % 2]}) for row in range(first, first + 5))
+        answers.extend(
+            post_labels(people, target, {f"p{row}": "ab"[row % 2]}) for row in range(first, first + 5)
+        )
 
     def undo() -> None:
         answers.extend(restore(people, target, 1) for _ in range(5))
@@ -154,7 +155,7 @@ def test__posts_and_undo__at_once__every_request_counts(people: Service, target:
     for version in range(2, len(listed) + 1):  # each version is one request away from the one before
         made = listed[len(listed) - version]
         if made["action"] == "undo":
-            assert set(stored(people, target, version)) == {"p0", "p299"}
+            assert set(stored_labels(people, target, version)) == {"p0", "p299"}
         else:
             step = sets(people, target, f"/{version}/compare", **{"with": version - 1})
             assert (step["added"], step["withdrawn"]) == (1, 0)
@@ -198,13 +199,13 @@ def test__label__known_before_its_row__is_refused(service: Service) -> None:
 
 def test__new_snapshot__labels_are_counted_for_it(service: Service) -> None:
     service.ready_table("people", 60)
-    post_labels = {f"p{row}": "ab"[row % 2] for row in range(50, 70)}
+    labels = {f"p{row}": "ab"[row % 2] for row in range(50, 70)}
     make = {"name": "tier"}
     service.http.post("/v1/tables/people/targets", json=make).raise_for_status()
     service.http.post(
         "/v1/tables/people/targets", json={"name": "churn", "column": "churned"}
     ).raise_for_status()
-    first = post(service, "tier", post_labels).json()
+    first = post_labels(service, "tier", labels).json()
     assert (first["num_labels"], first["num_parked"]) == (10, 10)
     answer = service.http.post(
         "/v1/tables/people/snapshots",

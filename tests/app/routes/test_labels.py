@@ -12,22 +12,16 @@ from app.schemas.labels import Label, LabelsRequest
 from app.schemas.principal import Principal
 from app.services.label_publishing import MAX_TRIES, LabelPublisher
 from app.services.labels import LabelService
+from tests.app.routes.labels import counts, make_target, post_labels
 from tests.app.routes.records import ready_encoder
 from tests.app.routes.service import Service, code_of
 
 SECRET = "Okonkwo-4711"
-_number = iter(range(1_000))
 
 
 @pytest.fixture
 def target(people: Service) -> str:
     return make_target(people)
-
-
-def make_target(service: Service, **more: Any) -> str:
-    name = f"t{next(_number)}"
-    service.http.post("/v1/tables/people/targets", json={"name": name, **more}).raise_for_status()
-    return name
 
 
 def refused_head(service: Service, target: str) -> str:
@@ -36,38 +30,23 @@ def refused_head(service: Service, target: str) -> str:
     return code_of(answer)
 
 
-def post(service: Service, target: str, labels: Any, **more: Any) -> httpx.Response:
-    headers = {"Idempotency-Key": more.pop("key")} if "key" in more else {}
-    if isinstance(labels, dict):
-        labels = [{"key": key, "value": value} for key, value in labels.items()]
-    return service.http.post(
-        f"/v1/tables/people/targets/{target}/labels", json={"labels": labels, **more}, headers=headers
-    )
-
-
-def counts(answer: httpx.Response) -> tuple[int, ...]:
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
-    return tuple(body[name] for name in ("accepted", "replaced", "withdrawn", "unmatched", "num_labels"))
-
-
 def test__labels__sent_replaced_withdrawn__are_counted(people: Service, target: str) -> None:
-    assert counts(post(people, target, {"p1": "a", "p2": "b", "p3": "a"})) == (3, 0, 0, 0, 3)
-    assert counts(post(people, target, {"p1": "b", "p4": "a"})) == (2, 1, 0, 0, 4)
-    assert counts(post(people, target, {"p1": None, "p9": None})) == (0, 0, 1, 0, 3)
+    assert counts(post_labels(people, target, {"p1": "a", "p2": "b", "p3": "a"})) == (3, 0, 0, 0, 3)
+    assert counts(post_labels(people, target, {"p1": "b", "p4": "a"})) == (2, 1, 0, 0, 4)
+    assert counts(post_labels(people, target, {"p1": None, "p9": None})) == (0, 0, 1, 0, 3)
     body = people.http.get(f"/v1/tables/people/targets/{target}").json()
     assert (body["task"], body["classes"], body["num_labels"]) == ("binary", ["a", "b"], 3)
 
 
 def test__labels__of_unknown_keys__are_kept_apart(people: Service, target: str) -> None:
-    answer = post(people, target, {"p1": 1.5, "nobody": 2.5, "nobody2": 3.5})
+    answer = post_labels(people, target, {"p1": 1.5, "nobody": 2.5, "nobody2": 3.5})
     assert counts(answer) == (3, 0, 0, 2, 1)
     assert answer.json()["num_parked"] == 2
-    assert counts(post(people, target, {"nobody": None})) == (0, 0, 1, 0, 1)
+    assert counts(post_labels(people, target, {"nobody": None})) == (0, 0, 1, 0, 1)
 
 
 def test__labels__on_evaluation_rows__are_counted_apart(people: Service, target: str) -> None:
-    answer = post(people, target, {f"p{row}": row % 2 for row in range(300)})
+    answer = post_labels(people, target, {f"p{row}": row % 2 for row in range(300)})
     body = answer.json()
     assert body["num_labels"] == 300
     assert 10 < body["num_evaluation"] < 60
@@ -104,7 +83,7 @@ def test__labels__that_cannot_be__are_refused_and_leave_nothing(
     people: Service, target: str, labels: Any, more: dict[str, Any], code: str
 ) -> None:
     before = people.footprint()
-    answer = post(people, target, labels, **more)
+    answer = post_labels(people, target, labels, **more)
     assert (answer.status_code, code_of(answer)) == (422, code), answer.text
     assert SECRET not in answer.text
     after = people.footprint()
@@ -113,80 +92,80 @@ def test__labels__that_cannot_be__are_refused_and_leave_nothing(
 
 
 def test__task__fixed_by_the_first_labels__refuses_what_does_not_fit(people: Service, target: str) -> None:
-    post(people, target, {"p1": "a", "p2": "b"})
-    third = post(people, target, {"p3": "c"})
+    post_labels(people, target, {"p1": "a", "p2": "b"})
+    third = post_labels(people, target, {"p3": "c"})
     assert (third.status_code, code_of(third)) == (422, "unknown_class")
-    assert code_of(post(people, target, {"p3": 5})) == "mixed_types"
+    assert code_of(post_labels(people, target, {"p3": 5})) == "mixed_types"
     regression = f"{target}_r"
     people.http.post("/v1/tables/people/targets", json={"name": regression}).raise_for_status()
-    post(people, regression, {"p1": 1.25, "p2": 2.5})
+    post_labels(people, regression, {"p1": 1.25, "p2": 2.5})
     assert people.http.get(f"/v1/tables/people/targets/{regression}").json()["task"] == "regression"
-    assert code_of(post(people, regression, {"p3": "x"})) == "mixed_types"
+    assert code_of(post_labels(people, regression, {"p3": "x"})) == "mixed_types"
 
 
 def test__labels__of_another_type_than_true_and_false__are_told_to_be_these(
     people: Service, target: str
 ) -> None:
-    post(people, target, {"p1": True, "p2": False})
-    detail = post(people, target, {"p3": "true"}).json()["detail"]
+    post_labels(people, target, {"p1": True, "p2": False})
+    detail = post_labels(people, target, {"p3": "true"}).json()["detail"]
     assert "received boolean, text" in detail
     assert "send true or false" in detail
 
 
 def test__task__multiclass__gains_classes(people: Service, target: str) -> None:
-    post(people, target, {"p1": "a", "p2": "b", "p3": "c"})
-    assert post(people, target, {"p4": "d"}).json()["classes"] == ["a", "b", "c", "d"]
+    post_labels(people, target, {"p1": "a", "p2": "b", "p3": "c"})
+    assert post_labels(people, target, {"p4": "d"}).json()["classes"] == ["a", "b", "c", "d"]
 
 
 def test__task__one_value_so_far__stays_open(people: Service, target: str) -> None:
-    assert post(people, target, {"p1": "a"}).json()["task"] is None
-    assert post(people, target, {"p2": "b"}).json()["task"] == "binary"
+    assert post_labels(people, target, {"p1": "a"}).json()["task"] is None
+    assert post_labels(people, target, {"p2": "b"}).json()["task"] == "binary"
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test__task__stated__waits_for_a_second_class(people: Service, task: str) -> None:
     target = make_target(people, task=task)
-    first = post(people, target, {f"p{row}": "a" for row in range(9)})
+    first = post_labels(people, target, {f"p{row}": "a" for row in range(9)})
     assert first.status_code == 200, first.text
     assert (first.json()["task"], first.json()["classes"]) == (task, None)
     ready_encoder(people, "people")
     assert refused_head(people, target) == "one_class"
-    second = post(people, target, {"p9": "b"}).json()
+    second = post_labels(people, target, {"p9": "b"}).json()
     assert (second["task"], second["classes"]) == (task, ["a", "b"])
-    third = post(people, target, {"p10": "c"})
+    third = post_labels(people, target, {"p10": "c"})
     assert third.status_code == (422 if task == "binary" else 200)
 
 
 def test__task__settled__keeps_its_classes(people: Service) -> None:
     target = make_target(people, task="multiclass")
-    post(people, target, {"p1": "a", "p2": "b", "p3": "c"})
+    post_labels(people, target, {"p1": "a", "p2": "b", "p3": "c"})
     for labels in ({"p3": "b"}, {"p2": None, "p3": None}, {"p1": None}):
-        assert post(people, target, labels).json()["classes"] == ["a", "b", "c"]
-    assert code_of(post(people, target, {"p1": 7})) == "mixed_types"
-    gained = post(people, target, {"p1": "d", "p2": "a"}).json()
+        assert post_labels(people, target, labels).json()["classes"] == ["a", "b", "c"]
+    assert code_of(post_labels(people, target, {"p1": 7})) == "mixed_types"
+    gained = post_labels(people, target, {"p1": "d", "p2": "a"}).json()
     assert (gained["task"], gained["classes"]) == ("multiclass", ["a", "b", "c", "d"])
 
 
 def test__task__whole_numbers_written_as_fractions__are_one_class(people: Service, target: str) -> None:
-    first = post(people, target, {"p1": 1, "p2": 1.0})
+    first = post_labels(people, target, {"p1": 1, "p2": 1.0})
     assert first.status_code == 200, first.text
     assert first.json()["task"] is None
-    assert post(people, target, {"p3": 0.0}).json()["task"] == "binary"
+    assert post_labels(people, target, {"p3": 0.0}).json()["task"] == "binary"
 
 
 def test__labels__the_same_again__make_no_new_version(people: Service, target: str) -> None:
-    first = post(people, target, {"p1": "a", "p2": "b"}).json()
-    again = post(people, target, {"p2": "b", "p1": "a"}).json()
+    first = post_labels(people, target, {"p1": "a", "p2": "b"}).json()
+    again = post_labels(people, target, {"p2": "b", "p1": "a"}).json()
     assert again["label_set"] == first["label_set"]
     assert again["replaced"] == 2
 
 
 def test__labels__repeated_under_one_key__count_once(people: Service, target: str) -> None:
-    first = post(people, target, {"p1": "a", "p2": "b"}, key=f"{target}-1")
-    again = post(people, target, {"p1": "a", "p2": "b"}, key=f"{target}-1")
+    first = post_labels(people, target, {"p1": "a", "p2": "b"}, key=f"{target}-1")
+    again = post_labels(people, target, {"p1": "a", "p2": "b"}, key=f"{target}-1")
     assert again.json() == first.json()
     assert again.headers["idempotency-replayed"] == "true"
-    other = post(people, target, {"p1": "a", "p2": "a"}, key=f"{target}-1")
+    other = post_labels(people, target, {"p1": "a", "p2": "a"}, key=f"{target}-1")
     assert (other.status_code, code_of(other)) == (422, "idempotency_mismatch")
 
 
@@ -194,7 +173,7 @@ def test__labels__many_requests_at_once__all_count(people: Service, target: str)
     answers: list[httpx.Response] = []
 
     def send(start: int) -> None:
-        answers.append(post(people, target, {f"p{start + row}": "ab"[row % 2] for row in range(10)}))
+        answers.append(post_labels(people, target, {f"p{start + row}": "ab"[row % 2] for row in range(10)}))
 
     before = people.footprint()
     threads = [threading.Thread(target=send, args=(10 * number,)) for number in range(16)]
@@ -227,7 +206,7 @@ def test__labels__that_lost_a_race_to_another_process__leave_no_file(
 
     monkeypatch.setattr(LabelPublisher, "_computed", overtaken)
     before = people.footprint()
-    answer = post(people, target, {"p1": 0.25})
+    answer = post_labels(people, target, {"p1": 0.25})
     assert answer.status_code == (200 if num_lost < MAX_TRIES else 503)
     after = people.footprint()
     num_versions = num_lost + (answer.status_code == 200)
@@ -237,7 +216,7 @@ def test__labels__that_lost_a_race_to_another_process__leave_no_file(
 
 def test__labels__for_a_column_target__are_refused(people: Service) -> None:
     people.http.post("/v1/tables/people/targets", json={"name": "fromcolumn", "column": "churned"})
-    answer = post(people, "fromcolumn", {"p1": "Yes"})
+    answer = post_labels(people, "fromcolumn", {"p1": "Yes"})
     assert (answer.status_code, code_of(answer)) == (409, "labels_from_column")
 
 

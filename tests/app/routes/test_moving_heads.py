@@ -9,9 +9,8 @@ import httpx
 import pytest
 
 from app.schemas.payloads import RefitPayload
-from tests.app.routes.records import ready_encoder, ready_head
+from tests.app.routes.records import payload_of, ready_encoder, ready_head
 from tests.app.routes.service import Service, code_of
-from tests.app.routes.test_heads import payload_of
 
 BASE = "/v1/tables/people"
 CHURN = f"{BASE}/targets/churn"

@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import polars as pl
@@ -82,7 +83,7 @@ def test__name__not_of_the_form__is_refused_and_leaves_nothing(people: Service, 
     ],
 )
 def test__field__wrong__is_refused_and_leaves_nothing(
-    people: Service, fields: dict[str, object], status: int, code: str
+    people: Service, fields: dict[str, Any], status: int, code: str
 ) -> None:
     before = people.footprint()
     answer = people.register("fresh", people_csv(5), **fields)
@@ -181,7 +182,7 @@ def test__large_file__no_table_by_its_first_mib__is_refused_while_it_arrives(peo
 
 
 def test__large_file__reading_options_after_it__are_refused(people: Service) -> None:
-    files = [
+    files: list[tuple[str, tuple[str | None, bytes | str]]] = [
         ("name", (None, "fresh")),
         ("file", ("t.csv", b"a,b\n" + b"1,2\n" * MIB)),
         ("delimiter", (None, ";")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,8 @@ def caller(database: Database) -> Principal:
     return Principal(workspace.id, workspace.name, "key", frozenset({"admin"}))
 
 
-def maker(caller: Principal, name: str) -> Answer:
-    return Answer(201, {"name": name}, {"Location": f"/v1/things/{name}"})
+def maker(name: str) -> Callable[[UnitOfWork], Answer]:
+    return lambda _: Answer(201, {"name": name}, {"Location": f"/v1/things/{name}"})
 
 
 def test__request__repeated_together__is_made_once(database: Database, caller: Principal) -> None:
@@ -69,9 +69,9 @@ def test__request__repeated_together__is_made_once(database: Database, caller: P
 def test__key__used_for_another_request__is_refused(
     database: Database, caller: Principal, other: RepeatableRequest
 ) -> None:
-    make_once(database, caller, REQUEST, lambda uow: maker(caller, "a"))
+    make_once(database, caller, REQUEST, maker("a"))
     with pytest.raises(InvalidRequest) as refused:
-        make_once(database, caller, other, lambda uow: maker(caller, "b"))
+        make_once(database, caller, other, maker("b"))
     assert refused.value.code == "idempotency_mismatch"
 
 
@@ -82,7 +82,7 @@ def test__request__that_failed__is_not_remembered(database: Database, caller: Pr
 
     with pytest.raises(InvalidRequest):
         make_once(database, caller, REQUEST, fail)
-    answer = make_once(database, caller, REQUEST, lambda uow: maker(caller, "a"))
+    answer = make_once(database, caller, REQUEST, maker("a"))
     assert not answer.is_repeated
     with database.reading() as uow:
         assert uow.tables.list(caller.workspace_id, 10).items == []
@@ -92,12 +92,10 @@ def test__key__of_another_workspace__is_another_key(database: Database, caller: 
     with database.writing() as uow:
         elsewhere = uow.workspaces.get_or_create("elsewhere")
     stranger = Principal(elsewhere.id, elsewhere.name, "key2", frozenset())
-    make_once(database, caller, REQUEST, lambda uow: maker(caller, "a"))
-    assert not make_once(database, stranger, REQUEST, lambda uow: maker(stranger, "b")).is_repeated
+    make_once(database, caller, REQUEST, maker("a"))
+    assert not make_once(database, stranger, REQUEST, maker("b")).is_repeated
 
 
 def test__without_a_key__everything_is_made(database: Database, caller: Principal) -> None:
     for name in ("a", "b"):
-        assert make_once(database, caller, None, lambda uow, name=name: maker(caller, name)).body == {
-            "name": name
-        }
+        assert make_once(database, caller, None, maker(name)).body == {"name": name}

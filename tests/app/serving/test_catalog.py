@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -13,36 +11,8 @@ from app.errors import ResourceConflict
 from app.serving.catalog import Catalog
 from app.serving.errors import CatalogStale, HeadNotReady, ReferenceNotFound
 from storage.engine import Database
-from storage.errors import DatabaseBusy
-from storage.unit_of_work import UnitOfWork
 from tests.app.serving.records import Records, eventually
-
-
-class Clock:
-    """Seconds that pass only when told."""
-
-    def __init__(self, start: float = 1_000.0) -> None:
-        self.now = start
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class FlakyDatabase(Database):
-    """The real database behind a line that can be cut."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database._engine)
-        self.is_cut = False
-        self.num_reads = 0
-
-    @contextmanager
-    def reading(self) -> Iterator[UnitOfWork]:
-        self.num_reads += 1
-        if self.is_cut:
-            raise DatabaseBusy("unreachable")
-        with super().reading() as uow:
-            yield uow
+from tests.app.serving.stand_ins import Clock, FlakyDatabase
 
 
 @pytest.fixture
@@ -117,14 +87,16 @@ def test__current__database_unreachable__serves_for_five_minutes_then_stale(
     flaky.is_cut = True
     clock.now += 299.0
     assert catalog.authenticate(key.public_id, key.secret) is not None
-    assert catalog.is_fresh
+    freshness = [catalog.is_fresh]
     clock.now += 2.0
     with pytest.raises(CatalogStale) as stale:
         catalog.authenticate(key.public_id, key.secret)
     assert stale.value.retry_after_s
-    assert not catalog.is_fresh
+    freshness.append(catalog.is_fresh)
     flaky.is_cut = False
     assert catalog.authenticate(key.public_id, key.secret) is not None
+    freshness.append(catalog.is_fresh)
+    assert freshness == [True, False, True]
 
 
 def test__unknown_things__database_unreachable__unavailable_instead_of_not_found(

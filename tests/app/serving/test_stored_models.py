@@ -12,7 +12,7 @@ from app.serving.errors import ModelUnavailable, ReferenceNotFound
 from app.serving.predictions import PredictionService
 from models.bundle import EncoderBundle
 from models.features.schema import Task
-from tests.app.serving.test_catalog import Clock
+from tests.app.serving.stand_ins import Clock
 from tests.app.serving.world import World
 
 

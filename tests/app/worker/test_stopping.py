@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import psutil
 import pytest
 
 from app.executors import Executor, Succeeded
 from app.worker import Patience
 from app.worker.watching import Outcome
-from tests.app.executors.tasks import eventually, shared_forkserver
+from tests.app.executors.tasks import eventually, eventually_gone, shared_forkserver
 from tests.app.worker.workplace import QUICK, Kept, Workplace
 
 IMPATIENT = Patience(lease_s=5.0, heartbeat_s=0.1, progress_s=0.1, grace_s=0.3)
@@ -55,7 +54,7 @@ def test__cancel__of_a_task_that_does_not_listen__kills_it(
         child = pid_of(workplace, job_id)
         workplace.cancel(job_id)
         assert workplace.ended(job_id).status == "cancelled"
-        eventually(lambda: not psutil.pid_exists(child), "the end of the child")
+        eventually_gone(child, "the end of the child")
 
 
 def test__cancel__that_came_before_publication__wins_over_a_finished_task(workplace: Workplace) -> None:
@@ -111,7 +110,7 @@ def test__shutdown__with_a_task_that_does_not_listen__kills_it_and_puts_the_job_
         stop.set()
     job = workplace.job(job_id)
     assert (job.status, job.attempt) == ("queued", 0)
-    eventually(lambda: not psutil.pid_exists(child), "the end of the child")
+    eventually_gone(child, "the end of the child")
 
 
 def test__task__without_a_step_for_long__is_killed_and_fails(

@@ -120,7 +120,7 @@ def test__hash_buckets__beyond_the_vocabulary__values_share_a_bounded_number() -
     assert sum(found.frequencies) == pytest.approx(1.0)
     codes = fitted.transform(frame).local()[:, 0]
     assert int(codes.max()) < NUM_SPECIAL_CODES + 26
-    assert len(codes.unique()) > 20
+    assert len(set(codes.tolist())) > 20
     alone = [int(fitted.transform(frame[row : row + 1]).local()[0, 0]) for row in range(0, frame.height, 50)]
     assert alone == codes[::50].tolist()
     assert fitted.transform(pl.DataFrame({"a": ["never seen", None]})).unseen_counts() == {"a": 0}

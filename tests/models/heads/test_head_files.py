@@ -45,6 +45,7 @@ def test__golden_head__loaded__has_the_words_it_was_written_with(name: str) -> N
     head, written = load_head(_golden(name)), golden_heads()[name]
     assert (head.task, head.classes, head.view) == (written.task, written.classes, written.view)
     assert head.encoder_fingerprint == written.encoder_fingerprint
+    assert isinstance(head, LinearHead)
     assert torch.equal(head.weight, written.weight)
     assert torch.equal(head.bias, written.bias)
 

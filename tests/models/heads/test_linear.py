@@ -13,6 +13,7 @@ from models.evaluation.metrics import auc
 from models.features.schema import Task
 from models.heads import load_head
 from models.heads.linear import LinearHeadConfig
+from models.heads.linear_head import LinearHead
 from models.heads.prediction import FloatArray, HeadPrediction
 from models.heads.problem import HeadFit, HeadProblem, Pace
 from models.training.labels import check_labels
@@ -167,6 +168,7 @@ def test__linear_head__saved_and_loaded__finishes_bitwise(task: Task, has_folds:
 @pytest.mark.parametrize("task", TASKS)
 def test__linear_head__wild_logits__still_probabilities_and_each_row_by_itself(task: Task) -> None:
     head = _fit(small_problem(task)).head
+    assert isinstance(head, LinearHead)
     sizes = torch.tensor([0.0, 1e-30, 1.0, -40.0, 800.0, -1e6, 1e30, -3e38])
     logits = torch.stack([sizes.roll(i) for i in range(len(head.bias))], dim=1)
     prediction = head.finish((logits,))
@@ -183,8 +185,9 @@ def test__linear_head__wild_logits__still_probabilities_and_each_row_by_itself(t
 @pytest.mark.parametrize("task", TASKS)
 def test__linear_head__impossible_coverage__is_refused(task: Task, coverage: float) -> None:
     head = _fit(without_folds(small_problem(task))).head
+    assert isinstance(head, LinearHead)
     with pytest.raises(InputError) as caught:
-        head.finish(torch.zeros(1, len(head.bias)), coverage)
+        head.finish((torch.zeros(1, len(head.bias)),), coverage)
     assert caught.value.code == "invalid_coverage"
 
 

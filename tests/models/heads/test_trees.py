@@ -20,6 +20,7 @@ from models.heads.forest_head import FOREST_NAME
 from models.heads.gbdt import GbdtHeadConfig
 from models.heads.gbdt_head import TREES_NAME, GbdtHead
 from models.heads.linear import LinearHeadConfig
+from models.heads.linear_head import LinearHead
 from models.heads.problem import HeadFit, HeadProblem, Pace
 from tests.models.small_problems import features_of, inputs_of, problem_of, small_problem
 
@@ -56,6 +57,7 @@ def test__correction__of_a_linear_head__adds_what_trees_find_to_its_calibrated_l
     assert fit is not None
     assert isinstance(fit.head, GbdtHead)
     assert _error_rate(problem, fit) < _error_rate(problem, linear)
+    assert isinstance(linear.head, LinearHead)
     inputs = inputs_of(fit.head, problem.features)
     sums = fit.head.trees.sums(inputs[0].numpy())
     expected = linear.head.finishing.calibrated(linear.head.scores(inputs_of(linear.head, problem.features)))

@@ -53,7 +53,7 @@ def test__masked_columns__loss_gradient__touches_every_weight_that_predictions_u
     codes = codec.transform(frame)
     generator = _generator(5)
     for _ in range(8):
-        objective.loss(encoder, codes.index, codes.fraction, generator=generator).backward()
+        objective.loss(encoder, codes.index, codes.fraction, generator=generator).backward()  # type: ignore[no-untyped-call]
     for name, parameter in [*encoder.named_parameters(), *objective.named_parameters()]:
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name

@@ -58,7 +58,7 @@ def test__replaced_columns__gradient__reaches_every_detector_and_the_encoder() -
     objective = ReplacedColumnsConfig().build(codec, encoder, generator=_generator())
     codes, generator = codec.transform(frame), _generator(5)
     for _ in range(4):
-        objective.loss(encoder, codes.index, codes.fraction, generator=generator).backward()
+        objective.loss(encoder, codes.index, codes.fraction, generator=generator).backward()  # type: ignore[no-untyped-call]
     for name, parameter in [*encoder.named_parameters(), *objective.named_parameters()]:
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name

@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import random
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -30,18 +31,23 @@ FRAME = pl.DataFrame(
     }
 )
 
+FORMS: dict[str, tuple[str, Literal["uncompressed", "lz4", "zstd"]]] = {
+    "file": ("file", "uncompressed"),
+    "file lz4": ("file", "lz4"),
+    "file zstd": ("file", "zstd"),
+    "stream": ("stream", "uncompressed"),
+    "stream zstd": ("stream", "zstd"),
+}
+
 
 def arrow(frame: pl.DataFrame, form: str) -> bytes:
     out = io.BytesIO()
-    kind, _, compression = form.partition(" ")
+    kind, compression = FORMS[form]
     if kind == "file":
-        frame.write_ipc(out, compression=compression or "uncompressed")
+        frame.write_ipc(out, compression=compression)
     else:
-        frame.write_ipc_stream(out, compression=compression or "uncompressed")
+        frame.write_ipc_stream(out, compression=compression)
     return out.getvalue()
-
-
-FORMS = ["file", "file lz4", "file zstd", "stream", "stream zstd"]
 
 
 def read(tmp_path: Path, content: bytes, **limits: int) -> RawTable:

@@ -6,6 +6,7 @@ import codecs
 import datetime as dt
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,13 +17,13 @@ from models.features.reading import RawTable, ReadLimits, ReadOptions, read_tabl
 from models.features.reading.options import ENCODINGS
 
 
-def _read(tmp_path: Path, text: str | bytes, name: str = "t.csv", **options: object) -> RawTable:
+def _read(tmp_path: Path, text: str | bytes, name: str = "t.csv", **options: Any) -> RawTable:
     path = tmp_path / "upload"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_table(path, name, ReadOptions.model_validate(options), ReadLimits())
 
 
-def _column(tmp_path: Path, *cells: str, **options: object) -> pl.Series:
+def _column(tmp_path: Path, *cells: str, **options: Any) -> pl.Series:
     text = "v;t\n" + "".join(f"{cell};x\n" for cell in cells)
     return _read(tmp_path, text, delimiter=";", **options).frame["v"]
 
@@ -209,7 +210,7 @@ def test__read_table__every_encoding__reads_or_names_the_line(tmp_path: Path, na
 
 
 @pytest.mark.parametrize("said", [{}, {"has_header": False}])
-def test__read_table__unknown_text_column__is_refused(tmp_path: Path, said: dict[str, object]) -> None:
+def test__read_table__unknown_text_column__is_refused(tmp_path: Path, said: dict[str, Any]) -> None:
     with pytest.raises(TableFormatError, match="1 of the 2 names") as refused:
         _read(tmp_path, "code,n\n100,1\n", text_columns=["column_1" if said else "code", "Code"], **said)
     assert refused.value.code == "unknown_column"

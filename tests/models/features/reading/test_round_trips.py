@@ -181,7 +181,7 @@ def test__read_table__doubles_as_python_writes_them__are_bitwise_equal(
 def test__read_table__csv_written_by_polars__keeps_types_and_values(
     tmp_path: Path, frame: list[tuple[object, ...]]
 ) -> None:
-    schema = {"i": pl.Int64, "f": pl.Float64, "b": pl.Boolean, "d": pl.Date, "t": pl.Datetime("us")}
+    schema = {"i": pl.Int64(), "f": pl.Float64(), "b": pl.Boolean(), "d": pl.Date(), "t": pl.Datetime("us")}
     written = pl.DataFrame(frame, schema=schema, orient="row")
 
     read = _read(tmp_path / "t.csv", written.write_csv().encode(), delimiter=",")

@@ -342,7 +342,7 @@ def test__fit_heads__asked_to_stop__interrupted_at_the_next_poll(
 
 def test__fit_heads__huge_numbers__finite_head_and_metrics(pretrained: Pretrained) -> None:
     target = _target(pretrained, Task.REGRESSION, num_train=40)
-    found = _fit_one(pretrained, replace(target, values=target.values * 1e29))
+    found = _fit_one(pretrained, replace(target, values=1e29 * target.values.astype(np.float64)))
     _check_finite(pretrained, found)
     assert found.metrics["r2"]["value"] == pytest.approx(
         _fit_one(pretrained, target).metrics["r2"]["value"], abs=0.01

@@ -17,7 +17,7 @@ def test__adamw__three_steps__equal_the_papers_formula() -> None:
     mean, square = [0.0] * 3, [0.0] * 3
     for step in range(1, 4):
         gradients = [0.3 * step, -0.2, 0.1]
-        (decayed @ torch.tensor(gradients[:2]) + other.sum() * gradients[2]).backward()
+        (decayed @ torch.tensor(gradients[:2]) + other.sum() * gradients[2]).backward()  # type: ignore[no-untyped-call]
         optimizer.step(0.05)
         norm = math.hypot(*gradients)
         for i, gradient in enumerate(gradients):
