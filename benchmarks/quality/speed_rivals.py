@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import polars as pl
@@ -153,6 +154,18 @@ class PlainStep(Step):
         self.optimizer.zero_grad()
         self.model(categories, numbers, self.classes[rows], mask).backward()
         self.optimizer.step()
+
+
+class CompiledPlainStep(PlainStep):
+    """`PlainStep` with its encoder through `torch.compile`: what a compiler makes of the same arithmetic."""
+
+    about = "plain, its encoder through torch.compile (needs a C++ compiler; compiling is not timed)"
+
+    def __init__(self, table: SpeedTable, shape: Shape) -> None:
+        if shutil.which("g++") is None:
+            raise Unavailable("a C++ compiler (g++) for torch.compile is missing")
+        super().__init__(table, shape)
+        self.model.encoder = cast(nn.TransformerEncoder, torch.compile(self.model.encoder, dynamic=False))
 
 
 class _Batches:
@@ -328,6 +341,7 @@ def _package(name: str) -> Any:
 
 RIVALS: dict[str, Callable[[SpeedTable, Shape], Step]] = {
     "plain": PlainStep,
+    "plain-compiled": CompiledPlainStep,
     "ft-transformer": FTTransformerStep,
     "tab-transformer-pytorch": TabTransformerPytorchStep,
     "widedeep": WidedeepStep,

@@ -3,9 +3,10 @@
 A ridge penalty takes scale for importance, so with few labels scale decides a lot. Learned features keep their relative
 scale: they all come out of one normalisation, and those that tell rows apart move more. Raw ones are weighed in two ways,
 half each. In one, every feature that moves has the same variance, so that a number weighs as much as it has bins, and a
-rare category as much as a common one: rows are near that agree in any detail. In the other they have the variance they
-have, categories as indicators and numbers as standardised values: what logistic regression on plain columns does. Then
-learned and raw features get the same total variance, or the block with more of them would have the say.
+rare category as much as a common one: rows are near that agree in any detail. In the other only the standardised numbers
+count, each as much as another: a few straight lines are what few labels can tell. A table without numbers has its
+categories there, by the variance they have. Then learned and raw features get the same total variance, or the block with
+more of them would have the say.
 
 Shape letters: `N` reference rows, `F` row features.
 """
@@ -42,16 +43,17 @@ class FeatureScaling:
         deviation = (wide - centre).square().sum(dim=0).div(max(len(wide), 1)).sqrt()
         moves = deviation > MIN_DEVIATION
         is_bin, is_value = kinds == FeatureKind.BIN, kinds == FeatureKind.VALUE
+        is_indicator = kinds == FeatureKind.INDICATOR
         learned = _gain(torch.ones_like(deviation), deviation, moves & (kinds == FeatureKind.LEARNED))
-        spread = moves & (is_bin | (kinds == FeatureKind.INDICATOR))
+        spread = moves & (is_bin | is_indicator)
         floor = DEVIATION_FLOOR * deviation[spread].median() if bool(spread.any()) else 1.0
-        alike = _gain(deviation.clamp(min=floor).reciprocal(), deviation, spread)
-        if bool(is_bin.any()) and not bool(is_value.any()):
-            return cls(centre.float(), (learned + alike).float())  # layout 1: there is no other way
-        per_value = torch.where(is_value, deviation.clamp(min=DEVIATION_FLOOR).reciprocal(), 1.0)
-        plain = _gain(per_value, deviation, moves & (is_value | (kinds == FeatureKind.INDICATOR)))
-        # The gain whose products of rows are the mean of those of both.
-        raw = ((alike.square() + plain.square()) / 2).sqrt()
+        ways = [_gain(deviation.clamp(min=floor).reciprocal(), deviation, spread)]
+        if bool(is_value.any()):
+            ways.append(_gain(deviation.clamp(min=DEVIATION_FLOOR).reciprocal(), deviation, moves & is_value))
+        elif not bool(is_bin.any()):  # bins alone are layout 1, whose numbers have no values
+            ways.append(_gain(torch.ones_like(deviation), deviation, moves & is_indicator))
+        # The gain whose products of rows are the mean of those of the ways.
+        raw = torch.stack(ways).square().mean(dim=0).sqrt()
         return cls(centre.float(), (learned + raw).float())
 
     def apply(self, features: torch.Tensor) -> torch.Tensor:

@@ -39,10 +39,14 @@ def test__scaling__learned_features__keep_their_relative_scale() -> None:
     torch.testing.assert_close(variances[0] / variances[1], torch.tensor(9.0))
 
 
-def test__scaling__raw_features__half_alike_and_half_as_they_are() -> None:
-    variances = _variances(_sample(0.5, 0.2, 1.0), [INDICATOR, BIN, VALUE])
-    # Alike: indicator and bin a half each. As they are: indicator and value by .25 to 1.
-    expected = torch.tensor([0.5 + 0.25 / 1.25, 0.5, 1.0 / 1.25]) / 2
+def test__scaling__raw_features__half_alike_and_half_numbers_as_values() -> None:
+    variances = _variances(_sample(0.5, 0.2, 1.0, 0.8), [INDICATOR, BIN, VALUE, VALUE])
+    torch.testing.assert_close(variances, torch.tensor([0.25, 0.25, 0.25, 0.25]))
+
+
+def test__scaling__categories_alone__half_alike_and_half_as_they_are() -> None:
+    variances = _variances(_sample(0.5, 0.2), [INDICATOR, INDICATOR])
+    expected = torch.tensor([0.5 + 0.25 / 0.29, 0.5 + 0.04 / 0.29]) / 2
     torch.testing.assert_close(variances, expected)
 
 
