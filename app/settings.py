@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     catalog_max_age_s: float = Field(default=300.0, gt=0)  # older copies answer 503
     lease_s: float = Field(default=30.0, gt=0)
     heartbeat_s: float = Field(default=5.0, gt=0)
-    events_poll_s: float = Field(default=0.25, gt=0)
+    events_poll_s: float = Field(default=0.1, gt=0)
 
     source_folders: NamedFolders = Field(
         default_factory=dict

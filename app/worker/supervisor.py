@@ -30,7 +30,10 @@ from storage.sweep import sweep
 
 _log = logging.getLogger(__name__)
 
-IDLE_POLL_S = 0.5
+IDLE_POLL_S = 0.5  # between attempts to claim, which write …
+GLANCE_S = (
+    0.1  # … and between looks for queued jobs, which only read: somebody may wait for a head of seconds
+)
 TROUBLE_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # after faults of the database or of this program, in a row
 HOUSEKEEPING_S = 3_600.0
 EMBEDDED_NICENESS = 10
@@ -154,14 +157,23 @@ class Worker:
             stop.wait(pause_s)
 
     def _run_next(self, stop: threading.Event) -> float:
-        """Run one job, if there is one; returns how long to wait before asking again."""
+        """Run one job, or wait a little for one; returns how long to wait before asking again."""
         self._settlement.expire(self._kinds)
         with self._database.writing() as uow:
             job = uow.jobs.claim(self.name, self._kinds, self._patience.lease_s)
         if job is None:
-            return IDLE_POLL_S
-        self._run(job, stop)
+            self._await_job(stop)
+        else:
+            self._run(job, stop)
         return 0.0
+
+    def _await_job(self, stop: threading.Event) -> None:
+        """Until a job is queued, `stop` is set, or it is time to look for jobs whose workers are gone."""
+        until = time.monotonic() + IDLE_POLL_S
+        while time.monotonic() < until and not stop.wait(GLANCE_S):
+            with self._database.reading() as uow:
+                if uow.jobs.has_queued(self._kinds):
+                    return
 
     def _run(self, job: Job, stop: threading.Event) -> None:
         _log.info("job %s (%s): attempt %d", job.id, job.kind, job.attempt)

@@ -84,6 +84,16 @@ class JobQueue(Repository):
         self._session.flush()
         return job
 
+    def has_queued(self, kinds: Collection[str]) -> bool:
+        """Whether a job of `kinds` waits to be claimed; a glance that locks nothing."""
+        query = select(Job.id).where(
+            Job.kind.in_(sorted(kinds)),
+            Job.status == "queued",
+            Job.cancel_requested.is_(False),
+            Job.pause_requested.is_(False),
+        )
+        return self._session.scalars(query.limit(1)).first() is not None
+
     def expire(self, kinds: Collection[str] | None = None) -> list[Job]:
         """End the jobs that nobody will end: call before `claim`, and abandon each returned job in the same unit.
 

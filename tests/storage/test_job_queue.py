@@ -60,6 +60,24 @@ def test__claim__takes_the_oldest_of_its_kinds(database: Database) -> None:
     assert read(database, job).status == "running"
 
 
+def test__has_queued__only_what_could_be_claimed_of_these_kinds(database: Database) -> None:
+    def seen(*kinds: str) -> bool:
+        with database.reading() as uow:
+            return uow.jobs.has_queued(kinds)
+
+    assert not seen(*KINDS)
+    job = add_job(database, "finetune")
+    assert (seen(*KINDS), seen("ingest"), seen()) == (True, False, False)
+    claimed(database)
+    assert not seen(*KINDS)
+    with database.writing() as uow:
+        uow.jobs.requeue(job.id, 1)
+    assert seen(*KINDS)
+    with database.writing() as uow:
+        uow.jobs.request_cancel(job.workspace_id, job.id)
+    assert not seen(*KINDS)
+
+
 def test__claim__running_with_live_lease__is_left_alone(database: Database) -> None:
     add_job(database)
     claimed(database)

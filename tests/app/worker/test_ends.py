@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from app.executors import Execution, InlineExecutor, TaskSpec
+from app.worker import supervisor
 from tests.app.executors.registry import SECRET
 from tests.app.executors.tasks import REGISTRY
 from tests.app.worker.workplace import Kept, Workplace
@@ -23,6 +24,17 @@ def test__job__that_succeeds__is_published_once_and_leaves_no_scratch(workplace:
     assert job.result == {"steps": 3, "first": 0, "attempt": 1, "nothing": None}
     assert workplace.event_types(job_id) == ["queued", "claimed", "published", "succeeded"]
     assert not workplace.scratch(job_id).exists()
+
+
+def test__job__queued_while_the_worker_is_idle__is_noticed_before_the_next_round(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "IDLE_POLL_S", 3_600.0)
+    first = workplace.queue("count", steps=1)
+    with workplace.worker():
+        workplace.ended(first)
+        second = workplace.queue("count", steps=1)
+        assert workplace.ended(second).status == "succeeded"
 
 
 def test__job__with_an_input_error__fails_at_once_with_its_code(workplace: Workplace) -> None:
