@@ -18,10 +18,9 @@ from pydantic import BaseModel, ConfigDict
 from torch.nn import functional
 
 from models.features.schema import Task
-from models.heads.cross_fitting import CrossFitted, TooSlow, cross_fit
-from models.heads.finishing import NOT_FINISHED, Finishing, outputs_of
+from models.heads.choosing import choose_variant
+from models.heads.finishing import Finishing
 from models.heads.linear import StandardisedLabels
-from models.heads.losses import mean_loss
 from models.heads.mlp_head import MLPHead
 from models.heads.prediction import FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem
@@ -67,36 +66,20 @@ class _Fitting:
         self.target = StandardisedLabels.of(problem)
 
     def run(self) -> HeadFit:
-        problem, folds = self.problem, self.problem.folds
-        best, finishing, scores = UNJUDGED, NOT_FINISHED, None
-        report: dict[str, object] = {}
-        judged = np.empty(0, dtype=np.int64)
-        warnings: tuple[str, ...] = ()
-        if folds is not None:
-            found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=MAX_REPEATS)
-            if isinstance(found, TooSlow):
-                warnings = (NOT_JUDGED,)
-            else:
-                judged = folds.rows
-                best = self._best(found, judged)
-                scores = found.scores[best]
-                finishing = Finishing.fit(problem, scores)
-                report = {
-                    **finishing.report(),
-                    "num_folds": folds.num_folds,
-                    "num_repeats": found.num_repeats,
-                    "num_judged": len(judged),
-                }
+        problem = self.problem
+        chosen = choose_variant(
+            problem, self._fit_and_score, stand_in=UNJUDGED, max_repeats=MAX_REPEATS, not_judged=NOT_JUDGED
+        )
+        wanted = EPOCHS[chosen.variant]
         networks = _Networks(problem, self.target, np.arange(len(problem.labels)), seed=0)
         num_epochs = 0
-        while num_epochs < EPOCHS[best] and (num_epochs == 0 or problem.pace.seconds_left > 0.0):
+        while num_epochs < wanted and (num_epochs == 0 or problem.pace.seconds_left > 0.0):
             networks.train_epoch()
             num_epochs += 1
-        if num_epochs < EPOCHS[best]:
-            warnings += (f"networks were trained for {num_epochs} of {EPOCHS[best]} epochs: time was short",)
-        outputs = None if scores is None else outputs_of(problem.task, scores)
-        report = {"num_epochs": num_epochs} | report
-        return HeadFit(networks.head(finishing), outputs, judged, report, warnings, scores)
+        warnings: tuple[str, ...] = ()
+        if num_epochs < wanted:
+            warnings = (f"networks were trained for {num_epochs} of {wanted} epochs: time was short",)
+        return chosen.head_fit(problem, networks.head(chosen.finishing), {"num_epochs": num_epochs}, warnings)
 
     def _fit_and_score(self, fitted: IndexArray, held_out: IndexArray, division: int) -> FloatArray:
         """Scores [V, b, O] after each number of epochs, of one run."""
@@ -107,12 +90,6 @@ class _Fitting:
             if epoch in EPOCHS:
                 scores.append(networks.scores(held_out))
         return np.stack(scores)
-
-    def _best(self, found: CrossFitted, rows: IndexArray) -> int:
-        """The number of epochs whose held-out loss is smallest."""
-        labels, weights = self.problem.labels[rows], self.problem.weights[rows]
-        losses = [mean_loss(self.problem.task, scores, labels, weights) for scores in found.scores]
-        return int(np.argmin(losses))
 
 
 class _Networks:
