@@ -25,7 +25,7 @@ def finetune(
     table: TableName,
     targets: Annotated[str, typer.Argument(help="Targets with commas, or * for all.")] = "*",
     kind: Annotated[
-        str | None, typer.Option(help="auto (default), linear, forest, gbdt, mlp, full or zero_shot.")
+        str | None, typer.Option(help="auto (default), linear, forest, gbdt, full or zero_shot.")
     ] = None,
     max_labels: Annotated[int | None, typer.Option(min=1, help="Use a random sample of the labels.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of that sample.")] = None,

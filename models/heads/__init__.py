@@ -19,8 +19,6 @@ from models.heads.gbdt import GbdtHeadConfig
 from models.heads.gbdt_head import GbdtHead
 from models.heads.linear import LinearHeadConfig
 from models.heads.linear_head import LinearHead
-from models.heads.mlp import MLPHeadConfig
-from models.heads.mlp_head import MLPHead
 from models.heads.prediction import FittedHead, HeadPrediction
 from models.heads.zero_shot import ZeroShotHeadConfig
 from models.heads.zero_shot_head import ZeroShotHead
@@ -30,7 +28,6 @@ HeadConfig = Annotated[
     | AutoHeadConfig
     | ForestHeadConfig
     | GbdtHeadConfig
-    | MLPHeadConfig
     | FullHeadConfig
     | ZeroShotHeadConfig,
     Discriminator("kind"),
@@ -42,7 +39,6 @@ HEADS: tuple[
     | type[AutoHeadConfig]
     | type[ForestHeadConfig]
     | type[GbdtHeadConfig]
-    | type[MLPHeadConfig]
     | type[FullHeadConfig]
     | type[ZeroShotHeadConfig],
     ...,
@@ -51,7 +47,6 @@ HEADS: tuple[
     AutoHeadConfig,
     ForestHeadConfig,
     GbdtHeadConfig,
-    MLPHeadConfig,
     FullHeadConfig,
     ZeroShotHeadConfig,
 )
@@ -72,7 +67,6 @@ READERS: dict[str, Callable[[HeadFiles], FittedHead]] = {
     "full": FullHead.from_parts,
     "gbdt": GbdtHead.from_parts,
     "linear": LinearHead.from_parts,
-    "mlp": MLPHead.from_parts,
     "zero_shot": ZeroShotHead.from_parts,
 }
 """How a stored head of each fitted kind is read (`auto` is resolved before anything is stored)."""
@@ -103,7 +97,6 @@ __all__ = [
     "HeadPrediction",
     "LinearHead",
     "LinearHeadConfig",
-    "MLPHead",
     "ZeroShotHead",
     "ZeroShotHeadConfig",
     "load_head",

@@ -20,24 +20,22 @@ from models.heads.full import tune
 from models.heads.full_head import FULL
 from models.heads.gbdt import GbdtHeadConfig
 from models.heads.linear import solve
-from models.heads.mlp import MLPHeadConfig
 from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
 from models.heads.scoring import ScoringHead, is_scoring
 
-LATE = "other kinds were left out of the blend: time is short; raise max_seconds to change that"
+LATE = "trees were left out of the blend: time is short; raise max_seconds to change that"
 MIN_BLENDED_NUMBERS = 200  # with 50 numbers a blend lost up to .05 of R² against the linear head alone
 MIN_TUNED_LABELS = 2_000  # below, tuning the encoder gained nothing that could be told from noise
-NETWORKS_SHARE = 0.5  # of the time left
 TUNED_SHARE = 0.6  # of the time left
 
 
 class AutoHeadConfig(BaseModel):
-    """Several kinds, weighted by how they do out of fold; one of them where the others have no say.
+    """A linear head and trees, weighted by how they do out of fold; one of them where the others have no say.
 
-    With few labels a linear head, a random forest and small boosted trees that correct the linear head; with many a linear
-    head, boosted trees and small networks. With many labels a head with an encoder of its own too, where that is a gain
-    beyond noise: its pass costs time wherever it predicts.
+    With few labels a random forest and small boosted trees that correct the linear head, with many boosted trees alone.
+    With many labels a head with an encoder of its own too, where that is a gain beyond noise: its pass costs time wherever
+    it predicts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,27 +58,22 @@ class AutoHeadConfig(BaseModel):
             return replace(linear, warnings=(*linear.warnings, LATE))
         fits = [
             linear,
-            *(fit for fit in _others(problem, linear) if fit is not None and fit.scores is not None),
+            *(fit for fit in _trees(problem, linear) if fit is not None and fit.scores is not None),
         ]
         if len(fits) == 1:
             return replace(linear, warnings=(*linear.warnings, LATE))
         found = blend(problem, fits)
         if problem.tunable is None or len(problem.labels) < MIN_TUNED_LABELS:
             return found
-        return _with_tuned(problem, found, fits, tune(_paced(problem, TUNED_SHARE), solution))
+        deadline = time.monotonic() + TUNED_SHARE * problem.pace.seconds_left
+        paced = replace(problem, pace=replace(problem.pace, deadline=deadline))
+        return _with_tuned(problem, found, fits, tune(paced, solution))
 
 
-def _paced(problem: HeadProblem, share: float) -> HeadProblem:
-    """With `share` of the time that is left."""
-    deadline = time.monotonic() + share * problem.pace.seconds_left
-    return replace(problem, pace=replace(problem.pace, deadline=deadline))
-
-
-def _others(problem: HeadProblem, linear: HeadFit) -> Iterator[HeadFit | None]:
+def _trees(problem: HeadProblem, linear: HeadFit) -> Iterator[HeadFit | None]:
     """Fits of the members besides the linear head."""
     if len(problem.labels) > MAX_LABELS:
         yield GbdtHeadConfig().fit(problem)
-        yield MLPHeadConfig().fit(_paced(problem, NETWORKS_SHARE))
         return
     yield ForestHeadConfig().fit(problem)
     if can_be_corrected(problem, linear):

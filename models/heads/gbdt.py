@@ -12,8 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from models.heads.boosting import Trees, TreeSettings, fit_trees, load_library
-from models.heads.choosing import choose_variant
+from models.heads.cross_fitting import CrossFitted, TooSlow, cross_fit
+from models.heads.finishing import NOT_FINISHED, Finishing, outputs_of
 from models.heads.gbdt_head import GbdtHead, tree_inputs
+from models.heads.losses import mean_loss
 from models.heads.prediction import FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem
 
@@ -54,16 +56,28 @@ class _Fitting:
     def run(self) -> HeadFit:
         load_library()
         problem, folds = self.problem, self.problem.folds
+        num_rounds = self.rounds[len(self.rounds) // 2]
+        finishing, scores = NOT_FINISHED, None
+        report: dict[str, object] = {}
+        judged = np.empty(0, dtype=np.int64)
+        warnings: tuple[str, ...] = ()
         if folds is not None:
             self.seconds_per_fit = TIME_SHARE * max(problem.pace.seconds_left, 0.0) / (folds.num_folds + 1)
-        chosen = choose_variant(
-            problem,
-            self._fit_and_score,
-            stand_in=len(self.rounds) // 2,
-            max_repeats=MAX_REPEATS,
-            not_judged=NOT_JUDGED,
-        )
-        trees = self._fit(np.arange(len(problem.labels)), self.rounds[chosen.variant], 0)
+            found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=MAX_REPEATS)
+            if isinstance(found, TooSlow):
+                warnings = (NOT_JUDGED,)
+            else:
+                judged = folds.rows
+                best = self._best(found, judged)
+                num_rounds, scores = self.rounds[best], found.scores[best]
+                finishing = Finishing.fit(problem, scores)
+                report = {
+                    **finishing.report(),
+                    "num_folds": folds.num_folds,
+                    "num_repeats": found.num_repeats,
+                    "num_judged": len(judged),
+                }
+        trees = self._fit(np.arange(len(problem.labels)), num_rounds, 0)
         head = GbdtHead(
             problem.task,
             problem.classes,
@@ -71,9 +85,11 @@ class _Fitting:
             problem.encoder_fingerprint,
             problem.columns.values.shape[1],
             trees,
-            finishing=chosen.finishing,
+            finishing=finishing,
         )
-        return chosen.head_fit(problem, head, {"num_rounds": trees.num_rounds})
+        outputs = None if scores is None else outputs_of(problem.task, scores)
+        report = {"num_rounds": trees.num_rounds} | report
+        return HeadFit(head, outputs, judged, report, warnings, scores)
 
     def _fit(self, rows: IndexArray, num_rounds: int, division: int) -> Trees:
         problem = self.problem
@@ -99,6 +115,12 @@ class _Fitting:
         return np.stack(
             [trees.scores(values, num_rounds=rounds, num_threads=self.num_threads) for rounds in self.rounds]
         )
+
+    def _best(self, found: CrossFitted, rows: IndexArray) -> int:
+        """The number of rounds whose held-out loss is smallest."""
+        labels, weights = self.problem.labels[rows], self.problem.weights[rows]
+        losses = [mean_loss(self.problem.task, scores, labels, weights) for scores in found.scores]
+        return int(np.argmin(losses))
 
 
 def tree_settings(num_labels: int) -> TreeSettings:
