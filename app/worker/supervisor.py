@@ -30,10 +30,8 @@ from storage.sweep import sweep
 
 _log = logging.getLogger(__name__)
 
-IDLE_POLL_S = 0.5  # between attempts to claim, which write …
-GLANCE_S = (
-    0.1  # … and between looks for queued jobs, which only read: somebody may wait for a head of seconds
-)
+IDLE_POLL_S = 0.5  # between attempts to claim, which write
+GLANCE_S = 0.1  # between looks for queued jobs, which only read: somebody may wait for a head of seconds
 TROUBLE_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # after faults of the database or of this program, in a row
 HOUSEKEEPING_S = 3_600.0
 EMBEDDED_NICENESS = 10
@@ -148,16 +146,14 @@ class Worker:
     def _work(self, stop: threading.Event) -> None:
         num_faults = 0
         while not stop.is_set():
-            pause_s = self._guarded("job", lambda: self._run_next(stop))
-            if pause_s is None:  # the database may be away for a while: it is asked less and less often
-                pause_s = TROUBLE_PAUSES_S[min(num_faults, len(TROUBLE_PAUSES_S) - 1)]
-                num_faults += 1
-            else:
+            if self._guarded("job", lambda: self._run_next(stop)):
                 num_faults = 0
-            stop.wait(pause_s)
+            else:  # the database may be away for a while: it is asked less and less often
+                stop.wait(TROUBLE_PAUSES_S[min(num_faults, len(TROUBLE_PAUSES_S) - 1)])
+                num_faults += 1
 
-    def _run_next(self, stop: threading.Event) -> float:
-        """Run one job, or wait a little for one; returns how long to wait before asking again."""
+    def _run_next(self, stop: threading.Event) -> None:
+        """Run one job, or wait a little for one."""
         self._settlement.expire(self._kinds)
         with self._database.writing() as uow:
             job = uow.jobs.claim(self.name, self._kinds, self._patience.lease_s)
@@ -165,7 +161,6 @@ class Worker:
             self._await_job(stop)
         else:
             self._run(job, stop)
-        return 0.0
 
     def _await_job(self, stop: threading.Event) -> None:
         """Until a job is queued, `stop` is set, or it is time to look for jobs whose workers are gone."""
@@ -218,31 +213,28 @@ class Worker:
     def _scratch(self, job: Job) -> Path:
         return self._settings.scratch_dir / job.id
 
-    def _warm_up(self) -> float:
+    def _warm_up(self) -> None:
         self._executor.warm_up()
-        return 0.0
 
-    def _announce(self) -> float:
+    def _announce(self) -> None:
         self._presence.announce(self._database)
-        return 0.0
 
-    def _leave(self) -> float:
+    def _leave(self) -> None:
         self._presence.leave(self._database)
-        return 0.0
 
-    def _keep_house(self) -> float:
+    def _keep_house(self) -> None:
         sweep_scratch(self._database, self._settings.scratch_dir)
         settle_receipts(self._database, self._store)
         sweep(self._database, self._store)
-        return 0.0
 
-    def _guarded(self, what: str, step: Callable[[], float]) -> float | None:
-        """Run a step of a loop that must not end; None when it failed."""
+    def _guarded(self, what: str, step: Callable[[], None]) -> bool:
+        """Run a step of a loop that must not end; whether it did not fail."""
         try:
-            return step()
+            step()
+            return True
         except StorageError as error:
             _log.warning("%s: %s: %s", self.name, what, error.message)
         # Broad on purpose: this is the worker's edge. The job's lease runs out and the job is claimed again.
         except Exception as error:
             report_unexpected(error, what)
-        return None
+        return False

@@ -58,9 +58,7 @@ class JobQueue(Repository):
         query = (
             select(Job)
             .where(
-                Job.kind.in_(sorted(kinds)),
-                Job.cancel_requested.is_(False),
-                Job.pause_requested.is_(False),
+                *_wanted(kinds),
                 or_(Job.status == "queued", and_(self._is_expired(at), Job.attempt < Job.max_attempts)),
             )
             .order_by(Job.created_at, Job.id)
@@ -86,12 +84,7 @@ class JobQueue(Repository):
 
     def has_queued(self, kinds: Collection[str]) -> bool:
         """Whether a job of `kinds` waits to be claimed; a glance that locks nothing."""
-        query = select(Job.id).where(
-            Job.kind.in_(sorted(kinds)),
-            Job.status == "queued",
-            Job.cancel_requested.is_(False),
-            Job.pause_requested.is_(False),
-        )
+        query = select(Job.id).where(*_wanted(kinds), Job.status == "queued")
         return self._session.scalars(query.limit(1)).first() is not None
 
     def expire(self, kinds: Collection[str] | None = None) -> list[Job]:
@@ -269,3 +262,8 @@ class JobQueue(Repository):
     @staticmethod
     def _is_expired(at: float) -> ColumnElement[bool]:
         return and_(Job.status == "running", Job.lease_until < at)
+
+
+def _wanted(kinds: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    """Of these kinds, and nobody asked to end or to hold them."""
+    return Job.kind.in_(sorted(kinds)), Job.cancel_requested.is_(False), Job.pause_requested.is_(False)
