@@ -25,7 +25,6 @@ from models.heads.problem import HeadFit, HeadProblem
 from models.heads.scoring import ScoringHead, is_scoring
 
 LATE = "trees were left out of the blend: time is short; raise max_seconds to change that"
-MIN_BLENDED_NUMBERS = 200  # with 50 numbers a blend lost up to .05 of R² against the linear head alone
 MIN_TUNED_LABELS = 2_000  # below, tuning the encoder gained nothing that could be told from noise
 TUNED_SHARE = 0.6  # of the time left
 
@@ -33,7 +32,8 @@ TUNED_SHARE = 0.6  # of the time left
 class AutoHeadConfig(BaseModel):
     """A linear head and trees, weighted by how they do out of fold; one of them where the others have no say.
 
-    With few labels a random forest and small boosted trees that correct the linear head, with many boosted trees alone.
+    With few labels of classes a random forest and small boosted trees that correct the linear head; with many, and for
+    numbers, boosted trees alone.
     With many labels a head with an encoder of its own too, where that is a gain beyond noise: its pass costs time wherever
     it predicts.
     """
@@ -51,8 +51,7 @@ class AutoHeadConfig(BaseModel):
         """
         solution = solve(problem)
         linear = solution.head_fit(problem)
-        is_number = problem.task is Task.REGRESSION
-        if problem.folds is None or (is_number and len(problem.labels) < MIN_BLENDED_NUMBERS):
+        if problem.folds is None:
             return linear
         if problem.pace.seconds_left <= 0.0:
             return replace(linear, warnings=(*linear.warnings, LATE))
@@ -72,14 +71,12 @@ class AutoHeadConfig(BaseModel):
 
 def _trees(problem: HeadProblem, linear: HeadFit) -> Iterator[HeadFit | None]:
     """Fits of the members besides the linear head."""
-    if len(problem.labels) > MAX_LABELS:
-        yield GbdtHeadConfig().fit(problem)
+    if problem.task is Task.REGRESSION or len(problem.labels) > MAX_LABELS:
+        yield GbdtHeadConfig().fit(problem)  # of numbers a forest beside them gained nothing
         return
     yield ForestHeadConfig().fit(problem)
     if can_be_corrected(problem, linear):
         yield fit_correction(problem, linear)
-    elif problem.task is Task.REGRESSION:
-        yield GbdtHeadConfig().fit(problem)
 
 
 def _with_tuned(problem: HeadProblem, found: HeadFit, fits: Sequence[HeadFit], tuned: HeadFit) -> HeadFit:

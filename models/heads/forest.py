@@ -25,6 +25,7 @@ from models.heads.forest_head import ForestHead, forest_inputs, forest_scores
 from models.heads.losses import centre_and_spread
 from models.heads.prediction import FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem
+from models.heads.random_forest import RandomForest
 
 NUM_TREES = 200
 SMALLEST_LEAF = 2
@@ -145,10 +146,7 @@ class _Fitting:
         return found
 
     def _head(self, model: Any, finishing: Finishing) -> ForestHead:
-        import treelite
-
         problem = self.problem
-        forest = treelite.sklearn.import_model(model)
         present = () if self.base is None else tuple(model.classes_.astype(int).tolist())
         return ForestHead(
             problem.task,
@@ -158,8 +156,7 @@ class _Fitting:
             problem.columns.values.shape[1],
             self.base,
             present,
-            forest.serialize_bytes(),
-            forest,
+            RandomForest.of(model),
             self.centre,
             self.spread,
             finishing,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from models.features.schema import JsonScalar, Task
 from models.heads.files import HeadFiles, pack_with
 from models.heads.finishing import NOT_FINISHED, Finishing
 from models.heads.prediction import ColumnValuesPass, FloatArray, Inputs, words_of
+from models.heads.random_forest import RandomForest
 from models.heads.scoring import FinishesScores
 
 FOREST_NAME = "forest.treelite"
@@ -26,9 +26,8 @@ _OWN_SHARE = 5.0 / 6.0
 class ForestHead(FinishesScores):
     """The mean answer of many trees over the columns of the view as numbers.
 
-    `content` is the forest in treelite's own format; `base` [K] are the shares of the classes among the labels, to which
-    a forest that is all too sure is drawn; None for regression. `present` are the classes that the forest tells apart. Numbers were fitted
-    less `centre` and by `spread`.
+    `base` [K] are the shares of the classes among the labels, to which a forest that is all too sure is drawn; None for
+    regression. `present` are the classes that the forest tells apart. Numbers were fitted less `centre` and by `spread`.
     """
 
     task: Task
@@ -38,8 +37,7 @@ class ForestHead(FinishesScores):
     num_columns: int
     base: tuple[float, ...] | None
     present: tuple[int, ...]
-    content: bytes
-    forest: Any
+    forest: RandomForest
     centre: float = 0.0
     spread: float = 1.0
     finishing: Finishing = NOT_FINISHED
@@ -54,7 +52,7 @@ class ForestHead(FinishesScores):
 
     @property
     def num_bytes(self) -> int:
-        return 2 * len(self.content)  # once as read, once as bytes
+        return self.forest.num_bytes
 
     def scores(self, inputs: Inputs) -> FloatArray:
         """Logits, log-probabilities or values float64 [B, O]."""
@@ -66,10 +64,7 @@ class ForestHead(FinishesScores):
             )
         if len(values) == 0:
             return np.empty((0, len(self.base or ()) if self.task is Task.MULTICLASS else 1))
-        from treelite import gtil
-
-        found = np.asarray(gtil.predict(self.forest, forest_inputs(values), nthread=1), dtype=np.float64)
-        found = found.reshape(len(values), -1)
+        found = self.forest.answers(forest_inputs(values))
         if self.base is None:
             return found * self.spread + self.centre
         answers = np.zeros((len(values), len(self.base)))
@@ -87,7 +82,7 @@ class ForestHead(FinishesScores):
             "label_spread": self.spread,
             **self.finishing.header(),
         }
-        return pack_with(self.kind, header, self.finishing.tensors(), {FOREST_NAME: self.content})
+        return pack_with(self.kind, header, self.finishing.tensors(), {FOREST_NAME: self.forest.content})
 
     @classmethod
     def from_parts(cls, parts: HeadFiles) -> ForestHead:
@@ -99,11 +94,10 @@ class ForestHead(FinishesScores):
         if not set(present) <= set(range(len(base or ()))):
             raise BundleError("the head's forest is of classes that it does not have; fit it again")
         num_columns = parts.integer("num_columns")
-        content = parts.file(FOREST_NAME, MAX_FOREST_BYTES)
-        forest = _read(content)
-        if forest.num_feature != max(num_columns, 1):
+        forest = RandomForest.from_bytes(parts.file(FOREST_NAME, MAX_FOREST_BYTES))
+        if forest.num_columns != max(num_columns, 1):
             raise BundleError(
-                f"the head's forest reads {forest.num_feature} numbers, the head has {num_columns}; fit it again"
+                f"the head's forest reads {forest.num_columns} numbers, the head has {num_columns}; fit it again"
             )
         return cls(
             parts.task,
@@ -113,7 +107,6 @@ class ForestHead(FinishesScores):
             num_columns,
             base,
             present,
-            content,
             forest,
             parts.number("label_centre", 0.0),
             parts.number("label_spread", 1.0),
@@ -137,12 +130,3 @@ def forest_scores(task: Task, answers: FloatArray, base: tuple[float, ...] | Non
     smoothed = _OWN_SHARE * answers + (1.0 - _OWN_SHARE) * np.asarray(base)
     logs = np.log(np.maximum(smoothed, 1e-6))
     return np.asarray(logs[:, 1:] - logs[:, :1]) if task is Task.BINARY else np.asarray(logs)
-
-
-def _read(content: bytes) -> Any:
-    import treelite
-
-    try:
-        return treelite.Model.deserialize_bytes(content)
-    except treelite.TreeliteError as error:
-        raise BundleError("the head's forest cannot be read; fit it again") from error
