@@ -6,7 +6,7 @@ half each. In one, every feature that moves has the same variance, so that a num
 rare category as much as a common one: rows are near that agree in any detail. In the other only the standardised numbers
 count, each as much as another: a few straight lines are what few labels can tell. A table without numbers has its
 categories there, by the variance they have. Then learned and raw features get the same total variance, or the block with
-more of them would have the say.
+more of them would have the say; learned ones less where the encoder learned nothing.
 
 Shape letters: `N` reference rows, `F` row features.
 """
@@ -36,8 +36,13 @@ class FeatureScaling:
     gain: torch.Tensor
 
     @classmethod
-    def fit(cls, reference: torch.Tensor, kinds: torch.Tensor) -> FeatureScaling:
-        """From row features [N, F] of an unlabelled sample; `kinds` [F] says what each is (`FeatureKind`)."""
+    def fit(
+        cls, reference: torch.Tensor, kinds: torch.Tensor, *, learned_variance: float = 1.0
+    ) -> FeatureScaling:
+        """From row features [N, F] of an unlabelled sample; `kinds` [F] says what each is (`FeatureKind`).
+
+        `learned_variance` is the total variance of the learned ones, that of the raw ones being 1.
+        """
         wide = reference.double()
         centre = wide.mean(dim=0) if len(wide) else wide.new_zeros(wide.shape[1])
         deviation = (wide - centre).square().sum(dim=0).div(max(len(wide), 1)).sqrt()
@@ -54,7 +59,7 @@ class FeatureScaling:
             ways.append(_gain(torch.ones_like(deviation), deviation, moves & is_indicator))
         # The gain whose products of rows are the mean of those of the ways.
         raw = torch.stack(ways).square().mean(dim=0).sqrt()
-        return cls(centre.float(), (learned + raw).float())
+        return cls(centre.float(), (learned_variance**0.5 * learned + raw).float())
 
     def apply(self, features: torch.Tensor) -> torch.Tensor:
         """Raw features [n, F] to scaled features [n, F]."""

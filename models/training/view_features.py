@@ -5,9 +5,11 @@ Shape letters: `u` rows of the union, `F` row features of the view.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,8 @@ from models.heads.scaling import FeatureScaling
 
 MAX_FEATURE_BYTES = 2 << 30
 CHUNK_ROWS = 8_192
+ENOUGH_EXPLAINED = 0.02  # share of the columns' log-loss
+LEAST_VARIANCE = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +48,9 @@ class ViewSample:
         reference = bundle.row_features.compute(bundle.reference_codes, view)
         seconds = (time.monotonic() - started) / max(len(reference), 1)
         kinds = bundle.row_features.kinds(view)
-        scaling = FeatureScaling.fit(reference, kinds)
+        scaling = FeatureScaling.fit(
+            reference, kinds, learned_variance=learned_variance(bundle.report.get("columns", {}))
+        )
         is_raw = (kinds != FeatureKind.LEARNED).numpy()
         return cls(view, bundle.row_features.width(view), scaling, is_raw, seconds)
 
@@ -52,6 +58,29 @@ class ViewSample:
     def max_rows(self) -> int:
         """Rows whose features fit into memory."""
         return max(1, MAX_FEATURE_BYTES // (4 * max(self.width, 1)))
+
+
+def learned_variance(columns: Mapping[str, Mapping[str, Any]]) -> float:
+    """Total variance of learned features beside 1 of the raw ones, by what pretraining reports of the table's `columns`.
+
+    1 once the encoder foretells a hidden cell from the others so well that a fiftieth of the columns' log-loss is gone, in
+    proportion below: where columns have nothing to do with each other, what it says of a row is noise to a head. 1 too
+    where nothing is known, as after objectives that guess no cells.
+
+    Measured with linear heads on rows of the training part (6 draws, 50/200/500 labels): with hardly any variance of
+    learned features dota2games (-.005 explained) gains .6/.9/.6 AUC points, with a quarter diabetes_readmission (.003)
+    1.5/.9/.8 of R²; where as little as .06 is explained (heart_2020_brfss) a quarter costs 3.4/1.6/.7 AUC points.
+    """
+    known = [
+        (float(measures["log_loss"]), float(measures["marginal_log_loss"]))
+        for measures in columns.values()
+        if measures.get("log_loss") is not None and measures.get("marginal_log_loss") is not None
+    ]
+    marginal = math.fsum(before for _, before in known)
+    if marginal <= 0.0:
+        return 1.0
+    explained = 1.0 - math.fsum(after for after, _ in known) / marginal
+    return min(1.0, max(LEAST_VARIANCE, explained / ENOUGH_EXPLAINED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,6 +34,14 @@ def test__scaling__learned_and_raw__same_total_variance_whatever_their_number() 
     torch.testing.assert_close(variances[3:].sum(), torch.tensor(1.0))
 
 
+def test__scaling__encoder_that_learned_nothing__hardly_counts() -> None:
+    sample, kinds = _sample(3.0, 1.0, 0.1, 1.0), torch.tensor([LEARNED, LEARNED, INDICATOR, VALUE])
+    scaled = FeatureScaling.fit(sample, kinds, learned_variance=0.03).apply(sample)
+    variances = scaled.var(dim=0, correction=0)
+    torch.testing.assert_close(variances[:2].sum(), torch.tensor(0.03))
+    torch.testing.assert_close(variances[2:].sum(), torch.tensor(1.0))
+
+
 def test__scaling__learned_features__keep_their_relative_scale() -> None:
     variances = _variances(_sample(3.0, 1.0, 0.5), [LEARNED, LEARNED, VALUE])
     torch.testing.assert_close(variances[0] / variances[1], torch.tensor(9.0))
