@@ -33,9 +33,8 @@ class AutoHeadConfig(BaseModel):
     """A linear head and trees, weighted by how they do out of fold; one of them where the others have no say.
 
     With few labels of classes a random forest and small boosted trees that correct the linear head; with many, and for
-    numbers, boosted trees alone.
-    With many labels a head with an encoder of its own too, where that is a gain beyond noise: its pass costs time wherever
-    it predicts.
+    numbers, boosted trees alone. With many labels a head with an encoder of its own too, where that is a gain beyond noise:
+    its pass costs time wherever it predicts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
