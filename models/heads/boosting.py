@@ -54,9 +54,8 @@ class Trees:
     """Fitted trees of the classes that were there.
 
     Shape: `present` int64 [K'], the classes among `num_classes` that had labels, increasing; empty for regression.
-    `absent_score` is the log-probability of a class that had none. `text` is LightGBM's own format, which keeps every
-    threshold and leaf exactly. Numbers were fitted less `centre` and by `spread`: LightGBM holds labels in single
-    precision.
+    `absent_score` is the log-probability of a class that had none. `stored` is the text they were read from. Numbers were
+    fitted less `centre` and by `spread`: LightGBM holds labels in single precision.
     """
 
     task: Task
@@ -64,9 +63,14 @@ class Trees:
     present: tuple[int, ...]
     absent_score: float
     booster: Any
-    text: str
     centre: float = 0.0
     spread: float = 1.0
+    stored: str | None = None
+
+    @property
+    def text(self) -> str:
+        """LightGBM's own format, which keeps every threshold and leaf exactly; to write it takes milliseconds."""
+        return str(self.booster.model_to_string()) if self.stored is None else self.stored
 
     @property
     def num_rounds(self) -> int:
@@ -115,7 +119,7 @@ class Trees:
             raise BundleError(
                 f"the head has {expected} outputs, its trees {booster.num_model_per_iteration()}; fit it again"
             )
-        return cls(task, num_classes, present, absent_score, booster, text, centre, spread)
+        return cls(task, num_classes, present, absent_score, booster, centre, spread, text)
 
 
 def load_library() -> None:
@@ -182,8 +186,11 @@ def fit_trees(
             if state.iteration and time.monotonic() > deadline:
                 raise lightgbm.callback.EarlyStopException(state.iteration, [])
 
-    booster = lightgbm.train(parameters, dataset, num_rounds, callbacks=[call_check])
-    return Trees(task, num_classes, present, absent_score, booster, booster.model_to_string(), centre, spread)
+    # Kept as it is: else LightGBM writes the trees as text and reads them back, which takes as long as growing small ones.
+    booster = lightgbm.train(
+        parameters, dataset, num_rounds, callbacks=[call_check], keep_training_booster=True
+    )
+    return Trees(task, num_classes, present, absent_score, booster, centre, spread)
 
 
 def _parameters(

@@ -24,7 +24,7 @@ from models.training.view_features import ViewSample, compute_features
 MAX_SCORED_ROWS = 20_000
 MIN_SCORED_ROWS = 2_000
 SCORE_SHARE = 0.1  # of a view's time, at most
-ELAPSED_SHARE = 0.2  # of what its heads took so far: a head that is fitted in a second is served in a second
+ELAPSED_SHARE = 0.15  # of what its heads took so far: a head that is fitted in a second is served in a second
 MIN_SECONDS = 0.15
 _CHUNK_ROWS = 4_096
 
