@@ -32,9 +32,9 @@ TUNED_SHARE = 0.6  # of the time left
 class AutoHeadConfig(BaseModel):
     """A linear head and trees, weighted by how they do out of fold; one of them where the others have no say.
 
-    With few labels of classes a random forest and small boosted trees that correct the linear head; with many, and for
-    numbers, boosted trees alone. With many labels a head with an encoder of its own too, where that is a gain beyond noise:
-    its pass costs time wherever it predicts.
+    With few labels a random forest, and small boosted trees that correct the linear head (of numbers: that stand alone);
+    with many, boosted trees alone. With many labels a head with an encoder of its own too, where that is a gain beyond
+    noise: its pass costs time wherever it predicts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,12 +70,14 @@ class AutoHeadConfig(BaseModel):
 
 def _trees(problem: HeadProblem, linear: HeadFit) -> Iterator[HeadFit | None]:
     """Fits of the members besides the linear head."""
-    if problem.task is Task.REGRESSION or len(problem.labels) > MAX_LABELS:
-        yield GbdtHeadConfig().fit(problem)  # of numbers a forest beside them gained nothing
+    if len(problem.labels) > MAX_LABELS:
+        yield GbdtHeadConfig().fit(problem)
         return
     yield ForestHeadConfig().fit(problem)
     if can_be_corrected(problem, linear):
         yield fit_correction(problem, linear)
+    elif problem.task is Task.REGRESSION:
+        yield GbdtHeadConfig().fit(problem)
 
 
 def _with_tuned(problem: HeadProblem, found: HeadFit, fits: Sequence[HeadFit], tuned: HeadFit) -> HeadFit:
