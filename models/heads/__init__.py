@@ -53,7 +53,7 @@ HEADS: tuple[
 
 DEFAULT_HEAD = AutoHeadConfig()
 
-SLOW_LIBRARIES = ("lightgbm", "sklearn.ensemble", "treelite.gtil", "treelite.sklearn")
+SLOW_LIBRARIES = ("lightgbm", "sklearn.ensemble", "treelite")
 """What heads of trees import when the first of them is read or predicts, for about a second together."""
 
 

@@ -149,8 +149,8 @@ def tree_settings(task: Task, num_labels: int) -> TreeSettings:
 
 def round_choices(task: Task, num_labels: int, num_outputs: int) -> tuple[int, ...]:
     """Numbers of rounds to choose from, increasing."""
-    most = 600
-    if task is not Task.REGRESSION:
-        most = 150 if num_labels < 1_000 else 300 if num_labels < 3_000 else 600
+    most = 150 if num_labels < 1_000 else 300
+    if task is Task.REGRESSION or num_labels >= 3_000:
+        most = 600
     most = max(20, min(most, MAX_TREES // num_outputs))
     return tuple(sorted({max(5, round(most * share)) for share in ROUND_SHARES}))
