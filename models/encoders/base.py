@@ -55,8 +55,23 @@ class Encoder(nn.Module, ABC):
         """Encode rows.
 
         Shape: `codes_index` int [B, C'], `codes_fraction` float32 [B, C'], `columns` int64 [C'], strictly
-        increasing positions in the codec -> `Encoded`. C' may be 0.
+        increasing positions in the codec -> `Encoded`. C' may be 0. Codes are on the encoder's device; `columns` better
+        on the CPU, where their number is read without waiting for a GPU.
         """
+
+    def encode_cells(
+        self,
+        codes_index: torch.Tensor,
+        codes_fraction: torch.Tensor,
+        columns: torch.Tensor,
+        cells: torch.Tensor,
+    ) -> torch.Tensor:
+        """Tokens of some cells, for losses that need no others: what is left out of the last layer need not be computed.
+
+        Shape: the first three as in `forward`; `cells` int64 [...], each `row * C' + place` of its column among
+        `columns` -> float32 [..., D], equal to `forward`'s up to rounding.
+        """
+        return select_tokens(self(codes_index, codes_fraction, columns).tokens, cells)
 
     @abstractmethod
     def num_context_tokens(self, columns: Sequence[int]) -> int:
@@ -65,6 +80,17 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def freeze(self) -> Encoder:
         """Switch to inference for good: no gradients, everything derived from weights alone computed once."""
+
+
+def select_tokens(tokens: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """Shape: float32 [B, T, D] and numbers int64 [...] of tokens, counted through all rows -> float32 [..., D]."""
+    flat = tokens.reshape(-1, tokens.shape[2])
+    return flat.index_select(0, numbers.flatten()).view(*numbers.shape, tokens.shape[2])
+
+
+def count_before(columns: torch.Tensor, position: int) -> int:
+    """Of `columns` int64 [C'], positions in the codec, those below one."""
+    return int((columns < position).sum())
 
 
 class EncoderBuilder(Protocol):

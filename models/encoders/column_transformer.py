@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional
 
-from models.encoders.base import Encoded, Encoder, check_heads_divide_width
+from models.encoders.base import Encoded, Encoder, check_heads_divide_width, count_before, select_tokens
 from models.errors import EncoderError
 from models.features.codec import Codec
 from models.features.schema import TableSchema
@@ -116,24 +116,50 @@ class ColumnTransformer(Encoder):
         self, codes_index: torch.Tensor, codes_fraction: torch.Tensor, columns: torch.Tensor
     ) -> Encoded:
         """Encode rows; shapes above."""
+        tokens, latents = self._mixed(codes_index, codes_fraction, columns)
+        tokens = self._finished(tokens)
+        if latents is not None:
+            latents = self.latent_norm(latents)
+        return Encoded(cls=tokens[:, 0], tokens=tokens[:, 1:], summary=latents)
+
+    def encode_cells(
+        self,
+        codes_index: torch.Tensor,
+        codes_fraction: torch.Tensor,
+        columns: torch.Tensor,
+        cells: torch.Tensor,
+    ) -> torch.Tensor:
+        """As `Encoder.encode_cells`; the last feed-forward and normalisation are made for these cells only."""
+        tokens, _ = self._mixed(codes_index, codes_fraction, columns)
+        num_before = torch.div(cells, columns.numel(), rounding_mode="floor") + 1  # CLS, once per row
+        return self._finished(select_tokens(tokens, cells + num_before))
+
+    def _mixed(
+        self, codes_index: torch.Tensor, codes_fraction: torch.Tensor, columns: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """CLS and tokens [B, 1 + C', D] up to the last block's feed-forward; latents [B, M, D] of wide tables."""
         num_rows = codes_index.shape[0]
-        num_categorical = int((columns < self.num_categorical).sum())
+        num_categorical = count_before(columns, self.num_categorical)
         tokens = self.cls.expand(num_rows, 1, self.d_model)
         if columns.numel():
-            identity = functional.embedding(columns, self.identity)
+            identity = functional.embedding(columns.to(codes_index.device), self.identity)
             values = self.values(codes_index, codes_fraction, num_categorical)
             tokens = torch.cat([tokens, values + identity], dim=1)
-        latents = None
+        *blocks, last = self.blocks
         if self.latents is None:
-            for block in self.blocks:
+            for block in blocks:
                 tokens = block(tokens)
-        else:
-            latents = self.latents.expand(num_rows, *self.latents.shape)
-            for block in self.blocks:
-                tokens, latents = block(tokens, latents)
-            latents = self.latent_norm(latents)
-        tokens = self.norm(tokens)
-        return Encoded(cls=tokens[:, 0], tokens=tokens[:, 1:], summary=latents)
+            return cast(SelfAttentionBlock, last).mix(tokens), None
+        latents = self.latents.expand(num_rows, *self.latents.shape)
+        for block in blocks:
+            tokens, latents = block(tokens, latents)
+        return cast(LatentAttentionBlock, last).mix(tokens, latents)
+
+    def _finished(self, tokens: torch.Tensor) -> torch.Tensor:
+        """What `_mixed` leaves to do, for each token [..., D] by itself."""
+        last = cast(SelfAttentionBlock | LatentAttentionBlock, self.blocks[-1])
+        finished: torch.Tensor = self.norm(last.transform(tokens))
+        return finished
 
     def num_context_tokens(self, columns: Sequence[int]) -> int:
         """C' column tokens, or M latents whatever the number of columns."""

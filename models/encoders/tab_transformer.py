@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional
 
-from models.encoders.base import Encoded, Encoder, check_heads_divide_width
+from models.encoders.base import Encoded, Encoder, check_heads_divide_width, count_before
 from models.errors import EncoderError
 from models.features.codec import Codec
 from models.features.schema import ColumnKind, TableSchema
@@ -151,7 +151,7 @@ class TabTransformer(Encoder):
         self, codes_index: torch.Tensor, codes_fraction: torch.Tensor, columns: torch.Tensor
     ) -> Encoded:
         """Encode rows; shapes above."""
-        num_categorical = int((columns < self.num_categorical).sum())
+        num_categorical = count_before(columns, self.num_categorical)
         cls, tokens, context = self._mix_categories(
             codes_index[:, :num_categorical], columns[:num_categorical]
         )
@@ -160,7 +160,7 @@ class TabTransformer(Encoder):
         embedded = self.numbers(
             codes_index[:, num_categorical:],
             codes_fraction[:, num_categorical:],
-            columns[num_categorical:] - self.num_categorical,
+            columns[num_categorical:].to(codes_index.device) - self.num_categorical,
         )
         numbers = self.number_norm(embedded.sum(dim=1))
         row = cls + numbers
@@ -180,7 +180,7 @@ class TabTransformer(Encoder):
         num_rows = index.shape[0]
         tokens = self.cls.expand(num_rows, 1, self.d_model)
         if columns.numel():
-            identity = functional.embedding(columns, self.identity).expand(num_rows, -1, -1)
+            identity = functional.embedding(columns.to(index.device), self.identity).expand(num_rows, -1, -1)
             tokens = torch.cat(
                 [tokens, torch.cat([identity, functional.embedding(index, self.values)], dim=2)], dim=1
             )

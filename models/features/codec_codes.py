@@ -76,6 +76,14 @@ class Codes:
             self.sources,
         )
 
+    def to(self, device: torch.device) -> Codes:
+        """The same on a device; itself where it is there already."""
+        if self.index.device == device:
+            return self
+        return Codes(
+            self.index.to(device), self.fraction.to(device), self.names, self.offsets.to(device), self.sources
+        )
+
     def local(self) -> torch.Tensor:
         """Codes counted from the start of each column's segment, int64 [B, C]."""
         return self.index.to(torch.int64) - self.offsets

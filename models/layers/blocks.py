@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from models.layers.attention import Attention
 from models.layers.linear import make_linear
-from models.layers.training_attention import is_worthwhile
-from models.layers.training_block import BlockWeights, run_block
+from models.layers.training_attention import is_training_here, is_worthwhile
+from models.layers.training_block import FeedForwardWeights, NormWeights, run_attention, run_feedforward
 
 FEEDFORWARD_FACTOR = 2  # ×4 is slower and was no better on tables (RESEARCH: prototype)
 
@@ -50,28 +50,21 @@ class SelfAttentionBlock(nn.Module):
         self.feedforward = FeedForward(d_model, generator=generator)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Mix tokens; shapes above."""
+        """Mix tokens, then transform each; shapes above."""
+        return self.transform(self.mix(tokens))
+
+    def mix(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The first half: what tokens of a row take from each other."""
         if is_worthwhile(tokens, tokens):
-            return run_block(tokens, self._weights(), self.attention.num_heads)
+            norm = NormWeights(self.attention_norm.weight, self.attention_norm.bias)
+            return run_attention(tokens, norm, self.attention.weights(), self.attention.num_heads)
         normed = self.attention_norm(tokens)
-        tokens = tokens + self.attention(normed, normed)
-        mixed: torch.Tensor = tokens + self.feedforward(self.feedforward_norm(tokens))
+        mixed: torch.Tensor = tokens + self.attention(normed, normed)
         return mixed
 
-    def _weights(self) -> BlockWeights:
-        first, second, feedforward = self.attention_norm, self.feedforward_norm, self.feedforward
-        expand, contract = feedforward.expand, feedforward.contract
-        return BlockWeights(
-            first.weight,
-            first.bias,
-            self.attention.weights(),
-            second.weight,
-            second.bias,
-            expand.weight,
-            expand.bias,
-            contract.weight,
-            contract.bias,
-        )
+    def transform(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The second half, of each token by itself: float32 [..., D], so of some tokens too."""
+        return _transform(tokens, self.feedforward_norm, self.feedforward)
 
 
 class LatentAttentionBlock(nn.Module):
@@ -101,8 +94,25 @@ class LatentAttentionBlock(nn.Module):
         self.feedforward = FeedForward(d_model, generator=generator)
 
     def forward(self, tokens: torch.Tensor, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mix tokens through the latents; shapes above."""
+        """Mix tokens through the latents, then transform each; shapes above."""
+        tokens, latents = self.mix(tokens, latents)
+        return self.transform(tokens), latents
+
+    def mix(self, tokens: torch.Tensor, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """All but the last half: what tokens take from each other through the latents."""
         normed = self.token_norm(tokens)
         latents = self.latent_block(latents + self.read(self.latent_norm(latents), normed))
-        tokens = tokens + self.write(normed, self.written_norm(latents))
-        return tokens + self.feedforward(self.feedforward_norm(tokens)), latents
+        return tokens + self.write(normed, self.written_norm(latents)), latents
+
+    def transform(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The last half, of each token by itself: float32 [..., D], so of some tokens too."""
+        return _transform(tokens, self.feedforward_norm, self.feedforward)
+
+
+def _transform(tokens: torch.Tensor, norm: nn.LayerNorm, feedforward: FeedForward) -> torch.Tensor:
+    if is_training_here(tokens):
+        expand, contract = feedforward.expand, feedforward.contract
+        weights = FeedForwardWeights(expand.weight, expand.bias, contract.weight, contract.bias)
+        return run_feedforward(tokens, NormWeights(norm.weight, norm.bias), weights)
+    transformed: torch.Tensor = tokens + feedforward(norm(tokens))
+    return transformed

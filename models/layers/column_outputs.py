@@ -62,25 +62,23 @@ class ColumnOutputs(nn.Module):
 
     def forward(self, hidden: torch.Tensor, targets: torch.Tensor, columns: Sequence[int]) -> torch.Tensor:
         """Negative log-likelihoods; shapes above. `columns` are the positions of the C' columns, increasing."""
-        losses = hidden.new_empty(0)
-        order: list[int] = []
-        parts: list[torch.Tensor] = []
-        for places, logits in self._bucket_logits(hidden, columns):
-            classes = _take(targets, places) - FIRST_CLASS
-            log_probabilities = functional.log_softmax(logits, dim=-1)
-            parts.append(-log_probabilities.gather(-1, classes.unsqueeze(-1)).squeeze(-1))
-            order += places
-        if parts:
-            losses = torch.cat(parts)
-        if order != sorted(order):
-            back = torch.tensor(order, device=hidden.device).argsort()
-            losses = functional.embedding(back, losses)
-        return losses
+        buckets = self._present(columns)
+        order = [place for _, _, places in buckets for place in places]
+        sizes = [len(places) for _, _, places in buckets]
+        classes = _take(targets, order) - FIRST_CLASS
+        losses = []
+        parts = zip(torch.split(_take(hidden, order), sizes), torch.split(classes, sizes), strict=True)
+        for (number, rows, _), (part, guessed) in zip(buckets, parts, strict=True):
+            log_probabilities = functional.log_softmax(self._logits(number, rows, part), dim=-1)
+            losses.append(-log_probabilities.gather(-1, guessed.unsqueeze(-1)).squeeze(-1))
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return _take(torch.cat(losses), back) if losses else hidden.new_zeros(targets.shape)
 
     def log_probabilities(self, hidden: torch.Tensor, columns: Sequence[int]) -> list[torch.Tensor]:
         """Per column, float32 [N, classes]: missing, unknown, then its values."""
         found: dict[int, torch.Tensor] = {}
-        for places, logits in self._bucket_logits(hidden, columns):
+        for number, rows, places in self._present(columns):
+            logits = self._logits(number, rows, _take(hidden, places))
             for place, column_logits in zip(places, logits, strict=True):
                 finite = ~torch.isinf(column_logits[0]) if len(column_logits) else slice(None)
                 found[place] = functional.log_softmax(column_logits[:, finite], dim=-1)
@@ -97,22 +95,22 @@ class ColumnOutputs(nn.Module):
                 return weight[used].detach(), self.biases[number][row][used].detach()
         raise IndexError(f"there are outputs for {sum(map(len, self.buckets))} columns, not for {position}")
 
-    def _bucket_logits(
-        self, hidden: torch.Tensor, columns: Sequence[int]
-    ) -> list[tuple[list[int], torch.Tensor]]:
-        """Per bucket with present columns: their places among `columns`, and logits [members, N, width]."""
+    def _present(self, columns: Sequence[int]) -> list[tuple[int, list[int], list[int]]]:
+        """Of each bucket with present columns its number, their rows in it and their places among `columns`."""
         place_of = {column: place for place, column in enumerate(columns)}
-        results: list[tuple[list[int], torch.Tensor]] = []
+        found: list[tuple[int, list[int], list[int]]] = []
         for number, members in enumerate(self.buckets):
             rows = [row for row, column in enumerate(members) if column in place_of]
-            if not rows:
-                continue
-            places = [place_of[members[row]] for row in rows]
-            padding: torch.Tensor = getattr(self, f"padding_{number}")
-            weight = _take(self.weights[number], rows).view(len(rows), -1, self.d_model)
-            bias = (_take(self.biases[number], rows) + _take(padding, rows)).unsqueeze(1)
-            results.append((places, torch.baddbmm(bias, _take(hidden, places), weight.transpose(1, 2))))
-        return results
+            if rows:
+                found.append((number, rows, [place_of[members[row]] for row in rows]))
+        return found
+
+    def _logits(self, number: int, rows: list[int], hidden: torch.Tensor) -> torch.Tensor:
+        """Of some rows of a bucket, [members, N, D] -> [members, N, width]; -inf where a column has fewer classes."""
+        padding: torch.Tensor = getattr(self, f"padding_{number}")
+        weight = _take(self.weights[number], rows).view(len(rows), -1, self.d_model)
+        bias = (_take(self.biases[number], rows) + _take(padding, rows)).unsqueeze(1)
+        return torch.baddbmm(bias, hidden, weight.transpose(1, 2))
 
 
 def _take(tensor: torch.Tensor, rows: list[int]) -> torch.Tensor:

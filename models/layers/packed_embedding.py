@@ -76,13 +76,18 @@ class PackedEmbedding(nn.Module):
         table = self.table()
         num_continuous = index.shape[1] - num_categorical
         if num_continuous == 0:
-            return functional.embedding(index, table)
+            return _rows(table, index)
         numbers = index[:, num_categorical:]
-        low, high = functional.embedding(numbers, table), functional.embedding(numbers + 1, table)
+        low, high = _rows(table, numbers), _rows(table, numbers + 1)
         interpolated = torch.lerp(low, high, fraction[:, num_categorical:].unsqueeze(-1))
         if num_categorical == 0:
             return interpolated
-        return torch.cat([functional.embedding(index[:, :num_categorical], table), interpolated], dim=1)
+        return torch.cat([_rows(table, index[:, :num_categorical]), interpolated], dim=1)
+
+
+def _rows(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Rows of [R, D] at int [B, C]: [B, C, D]. On the CPU the way back takes a quarter of an embedding's time."""
+    return table.index_select(0, index.flatten()).view(*index.shape, table.shape[1])
 
 
 def _first_continuous_row(codec: Codec) -> int:

@@ -52,8 +52,12 @@ class Weights(NamedTuple):
 
 def is_worthwhile(query: torch.Tensor, context: torch.Tensor) -> bool:
     """Whether `attend` is the form to take: training, on the CPU, few tokens."""
-    is_training = torch.is_grad_enabled() and query.device.type == "cpu" and query.dtype == torch.float32
-    return is_training and query.shape[1] * context.shape[1] <= MAX_PAIRS
+    return is_training_here(query) and query.shape[1] * context.shape[1] <= MAX_PAIRS
+
+
+def is_training_here(tokens: torch.Tensor) -> bool:
+    """Whether gradients are asked for on the CPU."""
+    return torch.is_grad_enabled() and tokens.device.type == "cpu" and tokens.dtype == torch.float32
 
 
 def attend(query: torch.Tensor, context: torch.Tensor, weights: Weights, num_heads: int) -> torch.Tensor:

@@ -1,9 +1,9 @@
-"""A pre-norm block of self-attention, forward and backward as one operation, for training on the CPU.
+"""The two halves of a pre-norm block, each forward and backward as one operation, for training on the CPU.
 
 `B` rows, `T` tokens, `D` width, `K` heads, `F` width of the feed-forward.
 
-Rows go through the whole block group by group, so that what a group makes is still in the cache when it is read, and
-small batches do not pay for dozens of recorded operations per layer.
+Attention takes rows group by group, so that what a group makes is still in the cache when it is read. Neither half pays
+for dozens of recorded operations per layer, which is what small batches spend most of their time on.
 """
 
 from __future__ import annotations
@@ -20,38 +20,39 @@ from models.layers.training_attention import AttentionCore, Gradients, Kept, Pla
 EPSILON = 1e-5  # of nn.LayerNorm
 
 
-class BlockWeights(NamedTuple):
-    """Of one block: normalisations [D], attention as in `Weights`, feed-forward [F, D], [F], [D, F], [D]."""
+class FeedForwardWeights(NamedTuple):
+    """As `nn.Linear` has them: [F, D], [F], [D, F], [D]."""
 
-    attention_norm: torch.Tensor
-    attention_norm_bias: torch.Tensor
-    attention: Weights
-    feedforward_norm: torch.Tensor
-    feedforward_norm_bias: torch.Tensor
     expand: torch.Tensor
     expand_bias: torch.Tensor
     contract: torch.Tensor
     contract_bias: torch.Tensor
 
 
-def run_block(tokens: torch.Tensor, weights: BlockWeights, num_heads: int) -> torch.Tensor:
-    """`SelfAttentionBlock` of the same weights, equal up to rounding; differentiable once.
+class NormWeights(NamedTuple):
+    """Of a normalisation before a half, [D] both."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+def run_attention(tokens: torch.Tensor, norm: NormWeights, weights: Weights, num_heads: int) -> torch.Tensor:
+    """Tokens plus what attention among their row's makes of them, normalised; differentiable once.
 
     Shape: float32 [B, T, D] -> float32 [B, T, D].
     """
-    flat = (*weights[:2], *weights.attention, *weights[3:])
-    mixed: torch.Tensor = _Block.apply(tokens, num_heads, *flat)  # type: ignore[no-untyped-call]
+    mixed: torch.Tensor = _AttentionHalf.apply(tokens, num_heads, *norm, *weights)  # type: ignore[no-untyped-call]
     return mixed
 
 
-class _KeptGroup(NamedTuple):
-    """What a group of rows keeps for the way back; tokens as [g·T, D]."""
+def run_feedforward(tokens: torch.Tensor, norm: NormWeights, weights: FeedForwardWeights) -> torch.Tensor:
+    """Tokens plus what two layers with a GELU between them make of each, normalised; differentiable once.
 
-    first: _Normed
-    attention: Kept
-    middle: torch.Tensor
-    second: _Normed
-    expanded: torch.Tensor  # [g·T, F], before the GELU
+    Shape: float32 [..., D] -> float32 [..., D].
+    """
+    flat = tokens.reshape(-1, tokens.shape[-1])
+    transformed: torch.Tensor = _FeedForwardHalf.apply(flat, *norm, *weights)  # type: ignore[no-untyped-call]
+    return transformed.view(tokens.shape)
 
 
 class _Normed(NamedTuple):
@@ -62,22 +63,23 @@ class _Normed(NamedTuple):
     rstd: torch.Tensor
 
 
-class _Block(Function):
+class _AttentionHalf(Function):
     @staticmethod
     def forward(ctx: Any, tokens: torch.Tensor, num_heads: int, *tensors: torch.Tensor) -> torch.Tensor:
-        weights = BlockWeights(tensors[0], tensors[1], Weights(*tensors[2:8]), *tensors[8:])
+        norm, weights = NormWeights(*tensors[:2]), Weights(*tensors[2:])
         num_rows, num_tokens, _ = tokens.shape
+        core = AttentionCore(weights, num_heads)
         plan = Plan.of(num_rows, num_heads, num_tokens, num_tokens)
-        run = _BlockRun(weights, num_heads)
         output = torch.empty(tokens.shape)
         ctx.kept = []
         for start in range(0, num_rows, plan.group):
             rows = slice(start, start + plan.group)
-            kept = run.forward(tokens[rows], output[rows])
-            ctx.kept.append(kept._replace(attention=plan.keep(kept.attention)))
-        ctx.run, ctx.plan = run, plan
-        ctx.save_for_backward(tokens)
-        return output
+            normed = _normalise(tokens[rows], norm)
+            kept = core.forward(normed.output, None, output[rows])
+            ctx.kept.append((normed, plan.keep(kept)))
+        ctx.core, ctx.plan = core, plan
+        ctx.save_for_backward(tokens, *norm)
+        return output.add_(tokens)
 
     @staticmethod
     @once_differentiable
@@ -86,90 +88,69 @@ class _Block(Function):
             raise RuntimeError(
                 "The way back through this layer was taken before; it keeps nothing for another."
             )
-        (tokens,) = ctx.saved_tensors
-        run: _BlockRun = ctx.run
+        tokens, *norm = ctx.saved_tensors
+        core: AttentionCore = ctx.core
+        found, dweight, dbias = Gradients(), Sum(), Sum()
         dtokens = torch.empty(tokens.shape)
-        for number, kept in enumerate(ctx.kept):
+        for number, (normed, kept) in enumerate(_typed(ctx.kept)):
             rows = ctx.plan.rows(number)
-            run.backward(gradient[rows], tokens[rows], kept, dtokens[rows])
+            dnormed = torch.empty(normed.output.shape)
+            core.backward(gradient[rows], normed.output, None, kept, dnormed, None, found)
+            dnorm = _normalise_backward(dnormed, tokens[rows], normed, NormWeights(*norm))
+            torch.add(dnorm[0], gradient[rows], out=dtokens[rows])
+            dweight.add(dnorm[1])
+            dbias.add(dnorm[2])
         ctx.kept = None
-        return dtokens, None, *run.gradients()
+        return dtokens, None, dweight.over(norm[0]), dbias.over(norm[1]), *core.as_given(found)
 
 
-class _BlockRun:
-    """Forward and backward of groups of rows, and the sums of the weights' gradients."""
+def _typed(kept: Any) -> list[tuple[_Normed, Kept]]:
+    found: list[tuple[_Normed, Kept]] = kept
+    return found
 
-    def __init__(self, weights: BlockWeights, num_heads: int) -> None:
-        self.weights = weights
-        self.core = AttentionCore(weights.attention, num_heads)
-        self.found = Gradients()
-        self.sums = [Sum() for _ in range(8)]  # of the other weights, in their order
 
-    def forward(self, tokens: torch.Tensor, output: torch.Tensor) -> _KeptGroup:
-        """Fill `output`; both [g, T, D]."""
-        weights = self.weights
-        first = _normalise(tokens, weights.attention_norm, weights.attention_norm_bias)
-        middle = torch.empty(tokens.shape)
-        attention = self.core.forward(first.output, None, middle)
-        middle += tokens
-        second = _normalise(middle, weights.feedforward_norm, weights.feedforward_norm_bias)
-        flat = second.output.view(-1, tokens.shape[2])
-        expanded = torch.addmm(weights.expand_bias, flat, weights.expand.t())
-        out = output.view(flat.shape)
-        torch.addmm(weights.contract_bias, functional.gelu(expanded), weights.contract.t(), out=out)
-        out += middle.view(flat.shape)
-        return _KeptGroup(first, attention, middle, second, expanded)
+class _FeedForwardHalf(Function):
+    @staticmethod
+    def forward(ctx: Any, tokens: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
+        norm, weights = NormWeights(*tensors[:2]), FeedForwardWeights(*tensors[2:])
+        normed = _normalise(tokens, norm)
+        expanded = torch.addmm(weights.expand_bias, normed.output, weights.expand.t())
+        activated = functional.gelu(expanded)
+        output = torch.addmm(weights.contract_bias, activated, weights.contract.t())
+        ctx.save_for_backward(tokens, *norm, weights.expand, weights.contract, *normed, expanded, activated)
+        return output.add_(tokens)
 
-    def backward(
-        self, gradient: torch.Tensor, tokens: torch.Tensor, kept: _KeptGroup, dtokens: torch.Tensor
-    ) -> None:
-        """Fill `dtokens`; all [g, T, D]."""
-        weights = self.weights
-        first_norm, first_bias, second_norm, second_bias, expand, expand_bias, contract, contract_bias = (
-            self.sums
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        tokens, weight, bias, expand, contract, output, mean, rstd, expanded, activated = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        dcontract = torch.mm(gradient.t(), activated)
+        dexpanded = torch.ops.aten.gelu_backward(torch.mm(gradient, contract), expanded)
+        dexpand = torch.mm(dexpanded.t(), output)
+        dtokens, dweight, dbias = _normalise_backward(
+            torch.mm(dexpanded, expand), tokens, _Normed(output, mean, rstd), NormWeights(weight, bias)
         )
-        flat = gradient.reshape(-1, gradient.shape[2])
-        contract.add(torch.mm(flat.t(), functional.gelu(kept.expanded)))
-        contract_bias.add(flat.sum(dim=0))
-        dexpanded = torch.mm(flat, weights.contract)
-        dexpanded = torch.ops.aten.gelu_backward(dexpanded, kept.expanded)
-        normed = kept.second.output.view(flat.shape)
-        expand.add(torch.mm(dexpanded.t(), normed))
-        expand_bias.add(dexpanded.sum(dim=0))
-        dnormed = torch.mm(dexpanded, weights.expand).view(gradient.shape)
-        dmiddle = _normalise_backward(
-            dnormed, kept.middle, kept.second, weights[3:5], (second_norm, second_bias)
+        return (
+            dtokens.add_(gradient),
+            dweight,
+            dbias,
+            dexpand,
+            dexpanded.sum(dim=0),
+            dcontract,
+            gradient.sum(dim=0),
         )
-        dmiddle += gradient
-        self.core.backward(dmiddle, kept.first.output, None, kept.attention, dnormed, None, self.found)
-        dfirst = _normalise_backward(dnormed, tokens, kept.first, weights[:2], (first_norm, first_bias))
-        torch.add(dfirst, dmiddle, out=dtokens)
-
-    def gradients(self) -> tuple[torch.Tensor, ...]:
-        """Of all weights, in their order."""
-        weights = self.weights
-        others = (*weights[:2], *weights[3:])
-        found = [total.over(weight) for total, weight in zip(self.sums, others, strict=True)]
-        return *found[:2], *self.core.as_given(self.found), *found[2:]
 
 
-def _normalise(tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> _Normed:
-    return _Normed(*torch.native_layer_norm(tokens, weight.shape, weight, bias, EPSILON))
+def _normalise(tokens: torch.Tensor, norm: NormWeights) -> _Normed:
+    return _Normed(*torch.native_layer_norm(tokens, norm.weight.shape, *norm, EPSILON))
 
 
 def _normalise_backward(
-    gradient: torch.Tensor,
-    tokens: torch.Tensor,
-    normed: _Normed,
-    weights: tuple[Any, ...],
-    sums: tuple[Sum, Sum],
-) -> torch.Tensor:
-    """Gradient of the tokens; those of the weight and the bias go to `sums`."""
-    weight, bias = weights
-    dtokens, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
-        gradient, tokens, weight.shape, normed.mean, normed.rstd, weight, bias, [True, True, True]
+    gradient: torch.Tensor, tokens: torch.Tensor, normed: _Normed, norm: NormWeights
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of the tokens, the weight and the bias."""
+    found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = torch.ops.aten.native_layer_norm_backward(
+        gradient, tokens, norm.weight.shape, normed.mean, normed.rstd, *norm, [True, True, True]
     )
-    sums[0].add(dweight)
-    sums[1].add(dbias)
-    found: torch.Tensor = dtokens
     return found

@@ -16,8 +16,8 @@ from models.layers.column_outputs import ColumnOutputs
 class Objective(nn.Module, ABC):
     """A loss on unlabelled rows, with the output layers it needs.
 
-    The encoder is an argument, not a part: several objectives train one encoder. Random draws come from the
-    generator passed in, on the CPU, whatever the device.
+    The encoder is an argument, not a part: several objectives train one encoder. It and the objective are on one
+    device. Random draws come from the generator passed in, on whichever device that is.
     """
 
     @property
@@ -36,7 +36,8 @@ class Objective(nn.Module, ABC):
     ) -> torch.Tensor:
         """Mean loss of a training batch, float32 scalar, differentiable.
 
-        Shape: `codes_index` int [B, C], `codes_fraction` float32 [B, C], all columns of the codec.
+        Shape: `codes_index` int [B, C], `codes_fraction` float32 [B, C], all columns of the codec, on the encoder's
+        device.
         """
 
     @abstractmethod

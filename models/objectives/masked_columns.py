@@ -11,13 +11,12 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch.nn import functional
 
 from models.encoders import Encoder
-from models.features.codec import Codec, Codes, SpecialCode
+from models.features.codec import Codec, Codes
 from models.layers.column_outputs import ColumnOutputs
 from models.objectives.base import Objective
-from models.objectives.corruption import Folding, draw_present_columns, swap_cells
+from models.objectives.corruption import Damage
 from models.objectives.predictability import column_predictability
 
 EVALUATION_TOKENS = 16_384  # per forward pass without gradients
@@ -75,9 +74,7 @@ class MaskedColumns(Objective):
         super().__init__()
         self.config = config
         self.num_columns = len(codec.columns)
-        self.offsets = codec.offsets
-        self.source_index = codec.source_index
-        self.folding = Folding(codec)
+        self.damage = Damage(codec)
         self.outputs = ColumnOutputs(codec, d_model, generator=generator)
 
     @property
@@ -93,17 +90,18 @@ class MaskedColumns(Objective):
         *,
         generator: torch.Generator,
     ) -> torch.Tensor:
-        """Mean negative log-likelihood of the masked cells, in nats; shapes as in `Objective.loss`, on the CPU."""
-        index, fraction = self.folding.fold(codes_index, codes_fraction, generator=generator)
-        columns = draw_present_columns(self.source_index, generator=generator)
+        """Mean negative log-likelihood of the masked cells, in nats; shapes as in `Objective.loss`."""
+        damage = self.damage
+        index, fraction = damage.fold(codes_index, codes_fraction, generator=generator)
+        columns = damage.draw_present_columns(generator=generator)
         guessed = self.draw_mask(codes_index.shape[0], generator=generator)
-        shares = self._rand_per_source(len(guessed), generator)
+        shares = damage.draw_per_source(len(guessed), generator=generator)
         is_swapped = guessed & (shares < self.config.swap_share)
         hidden = guessed & (shares >= self.config.swap_share + self.config.keep_share)
-        index, fraction = swap_cells(index, fraction, is_swapped, self.source_index, generator=generator)
-        index, fraction = self._hide(index, fraction, hidden, self.offsets)
+        index, fraction = damage.swap(index, fraction, is_swapped, generator=generator)
+        index, fraction = damage.hide(index, fraction, hidden)
         if len(columns) < self.num_columns:
-            kept = torch.tensor(columns)
+            kept = torch.tensor(columns, device=index.device)
             codes_index, index, fraction, guessed = (
                 tensor.index_select(1, kept) for tensor in (codes_index, index, fraction, guessed)
             )
@@ -112,27 +110,23 @@ class MaskedColumns(Objective):
 
     def draw_mask(self, num_rows: int, *, generator: torch.Generator) -> torch.Tensor:
         """Cells to hide, bool [B, C]; all columns of a source alike, since any of them gives the others away."""
-        low, high = self.config.min_rate, self.config.max_rate
-        rates = torch.rand(num_rows, 1, generator=generator) * (high - low) + low
-        return self._rand_per_source(num_rows, generator) < rates
-
-    def _rand_per_source(self, num_rows: int, generator: torch.Generator) -> torch.Tensor:
-        """Uniform draws float32 [B, C], equal for columns of one source."""
-        draws = torch.rand(num_rows, int(self.source_index.max()) + 1, generator=generator)
-        return draws.index_select(1, self.source_index)
+        rates = self.damage.draw_rates(
+            num_rows, self.config.min_rate, self.config.max_rate, generator=generator
+        )
+        return self.damage.draw_per_source(num_rows, generator=generator) < rates
 
     @torch.no_grad()
     def held_out_loss(self, encoder: Encoder, codes: Codes, *, seed: int) -> float:
         """Mean negative log-likelihood in nats at masks fixed by the seed; nothing folded, no column left out."""
         mask = self.draw_mask(len(codes), generator=torch.Generator().manual_seed(seed))
-        columns = list(range(self.num_columns))
+        columns, device = list(range(self.num_columns)), mask.device
         total, count = 0.0, 0.0
         chunk = max(16, EVALUATION_TOKENS // (self.num_columns + 1))
         for start in range(0, len(codes), chunk):
             part = codes.select_rows(slice(start, start + chunk))
-            hidden = mask[start : start + chunk]
-            index, fraction = self._hide(part.index, part.fraction, hidden, self.offsets)
-            losses, weights = self._losses(encoder, part.index, index, fraction, hidden, columns)
+            hidden, true_index = mask[start : start + chunk], part.index.to(device)
+            index, fraction = self.damage.hide(true_index, part.fraction.to(device), hidden)
+            losses, weights = self._losses(encoder, true_index, index, fraction, hidden, columns)
             total += float((losses * weights).sum(dtype=torch.float64))
             count += float(weights.sum(dtype=torch.float64))
         return total / max(count, 1.0)
@@ -143,15 +137,16 @@ class MaskedColumns(Objective):
 
         Returns: per hidden column, log-probabilities float32 [B, classes]: missing, unknown, then its values.
         """
+        source_index = self.damage.source_index
+        device = source_index.device
         columns = torch.arange(self.num_columns)
-        mask = torch.isin(self.source_index, self.source_index[list(hidden)])
-        device = next(encoder.parameters()).device
+        mask = torch.isin(source_index, source_index[list(hidden)])
         parts: list[list[torch.Tensor]] = []
         chunk = max(16, EVALUATION_TOKENS // (self.num_columns + 1))
         for start in range(0, len(codes), chunk):
             part = codes.select_rows(slice(start, start + chunk))
-            index, fraction = self._hide(part.index, part.fraction, mask, self.offsets)
-            encoded = encoder(index.to(device), fraction.to(device), columns.to(device))
+            index, fraction = self.damage.hide(part.index.to(device), part.fraction.to(device), mask)
+            encoded = encoder(index, fraction, columns)
             tokens = encoded.tokens[:, list(hidden)].transpose(0, 1)
             parts.append([found.cpu() for found in self.outputs.log_probabilities(tokens, list(hidden))])
         return [torch.cat([part[i] for part in parts]) for i in range(len(hidden))]
@@ -176,25 +171,19 @@ class MaskedColumns(Objective):
 
         Columns with fewer such cells than others are padded with weight 0.
         """
-        device = next(encoder.parameters()).device
+        device = mask.device
         present = torch.tensor(columns)
-        offsets = self.offsets[present]
-        encoded = encoder(index.to(device), fraction.to(device), present.to(device))
+        offsets = self.damage.offsets.index_select(0, present.to(device))
         # Each column's cells to guess first: a rectangle that holds all of them and little else.
-        num_guessed = int(mask.sum(dim=0).max())
-        rows = mask.t().to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :num_guessed]
-        cells = rows * len(columns) + torch.arange(len(columns)).unsqueeze(1)
+        rows = mask.t().to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, : _most(mask)]
+        cells = rows * len(columns) + torch.arange(len(columns), device=device).unsqueeze(1)
         targets = (true_index - offsets).flatten()[cells].to(torch.int64)
         weights = mask.flatten()[cells].to(torch.float32)
-        tokens = encoded.tokens.reshape(-1, encoded.tokens.shape[2])
-        hidden = functional.embedding(cells.to(device), tokens)
-        losses: torch.Tensor = self.outputs(hidden, targets.to(device), columns)
-        return losses, weights.to(device)
+        hidden = encoder.encode_cells(index, fraction, present, cells)
+        losses: torch.Tensor = self.outputs(hidden, targets, columns)
+        return losses, weights
 
-    @staticmethod
-    def _hide(
-        index: torch.Tensor, fraction: torch.Tensor, mask: torch.Tensor, offsets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes with the masked cells replaced by their column's masked code."""
-        masked = (offsets + int(SpecialCode.MASKED)).to(index.dtype)
-        return torch.where(mask, masked, index), fraction.masked_fill(mask, 0.0)
+
+def _most(mask: torch.Tensor) -> int:
+    """Cells in `mask` bool [B, C'] of the column with the most."""
+    return int(mask.sum(dim=0).max())

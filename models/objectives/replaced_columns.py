@@ -16,7 +16,7 @@ from torch.nn import functional
 from models.encoders import Encoder
 from models.features.codec import CategoricalColumn, Codec, CodecColumn, Codes
 from models.objectives.base import Objective
-from models.objectives.corruption import Folding, draw_present_columns, swap_cells
+from models.objectives.corruption import Damage
 
 EVALUATION_TOKENS = 16_384  # per forward pass without gradients
 MIN_SHARE = 1e-3  # of cells that detectors start by expecting to be replaced
@@ -49,8 +49,7 @@ class ReplacedColumns(Objective):
     ) -> None:
         super().__init__()
         self.config = config
-        self.source_index = codec.source_index
-        self.folding = Folding(codec)
+        self.damage = Damage(codec)
         weight = torch.empty(len(codec.columns), d_model)
         self.weight = nn.Parameter(weight.normal_(std=0.5 * d_model**-0.5, generator=generator))
         shares = [max(config.rate * _chance_of_difference(column), MIN_SHARE) for column in codec.columns]
@@ -64,14 +63,15 @@ class ReplacedColumns(Objective):
         *,
         generator: torch.Generator,
     ) -> torch.Tensor:
-        """Mean binary cross-entropy of all present cells, in nats; shapes as in `Objective.loss`, on the CPU."""
-        index, fraction = self.folding.fold(codes_index, codes_fraction, generator=generator)
-        kept = torch.tensor(draw_present_columns(self.source_index, generator=generator))
+        """Mean binary cross-entropy of all present cells, in nats; shapes as in `Objective.loss`."""
+        index, fraction = self.damage.fold(codes_index, codes_fraction, generator=generator)
+        columns = torch.tensor(self.damage.draw_present_columns(generator=generator))
+        kept = columns.to(index.device)
         shown, shown_fraction, is_replaced = self._replace(index, fraction, generator=generator)
         shown, shown_fraction, is_replaced = (
             tensor.index_select(1, kept) for tensor in (shown, shown_fraction, is_replaced)
         )
-        logits = self._logits(encoder, shown, shown_fraction, kept)
+        logits = self._logits(encoder, shown, shown_fraction, columns)
         return functional.binary_cross_entropy_with_logits(logits, is_replaced.to(logits))
 
     @torch.no_grad()
@@ -107,20 +107,17 @@ class ReplacedColumns(Objective):
         self, index: torch.Tensor, fraction: torch.Tensor, *, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Codes with some cells of other rows, and where they differ from the own ones, bool [B, C]."""
-        num_sources = int(self.source_index.max()) + 1
-        drawn = torch.rand(len(index), num_sources, generator=generator) < self.config.rate
-        is_swapped = drawn.index_select(1, self.source_index)
-        shown, shown_fraction = swap_cells(
-            index, fraction, is_swapped, self.source_index, generator=generator
-        )
+        is_swapped = self.damage.draw_per_source(len(index), generator=generator) < self.config.rate
+        shown, shown_fraction = self.damage.swap(index, fraction, is_swapped, generator=generator)
         return shown, shown_fraction, (shown != index) | (shown_fraction != fraction)
 
     def _detect(self, encoder: Encoder, codes: Codes, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits and truth [B, C] on the CPU, at replacements fixed by the seed."""
+        device = self.weight.device
         generator = torch.Generator().manual_seed(seed)
         # Rows in random order, as in training: neighbours in a table may be alike.
         order = torch.randperm(len(codes), generator=generator)
-        shuffled = codes.select_rows(order)
+        shuffled = codes.select_rows(order.to(codes.index.device)).to(device)
         index, fraction, is_replaced = self._replace(shuffled.index, shuffled.fraction, generator=generator)
         columns = torch.arange(index.shape[1])
         chunk = max(16, EVALUATION_TOKENS // (index.shape[1] + 1))
@@ -130,15 +127,14 @@ class ReplacedColumns(Objective):
             ).cpu()
             for start in range(0, len(codes), chunk)
         ]
-        return torch.cat([torch.empty(0, index.shape[1]), *logits]), is_replaced
+        return torch.cat([torch.empty(0, index.shape[1]), *logits]), is_replaced.cpu()
 
     def _logits(
         self, encoder: Encoder, index: torch.Tensor, fraction: torch.Tensor, columns: torch.Tensor
     ) -> torch.Tensor:
-        """Logits float32 [B, C'] of "replaced", on the encoder's device."""
-        device = next(encoder.parameters()).device
-        columns = columns.to(device)
-        tokens = encoder(index.to(device), fraction.to(device), columns).tokens
+        """Logits float32 [B, C'] of "replaced"."""
+        tokens = encoder(index, fraction, columns).tokens
+        columns = columns.to(index.device)
         weight = functional.embedding(columns, self.weight)
         bias = functional.embedding(columns, self.bias.unsqueeze(1)).squeeze(1)
         logits: torch.Tensor = (tokens * weight).sum(dim=2) + bias

@@ -132,3 +132,31 @@ def test__encoder__absent_columns_change__features_keep_their_bits(config: type[
         assert not torch.equal(
             row_features.compute(others, ()), row_features.compute(codec.transform(frame), ())
         )
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("shape", [(3, 2), (1, 0), (150, 150)])
+def test__encoder__some_cells_encoded__as_among_all_with_the_same_gradients(
+    config: type[EncoderConfig], shape: tuple[int, int]
+) -> None:
+    frame, schema = plain_table(*shape, num_rows=10)
+    codec = Codec.fit(frame, schema)
+    encoder = config().build(codec, generator=_generator())
+    columns = torch.arange(0, sum(shape), 2)
+    codes = codec.transform(frame)
+    shown = (codes.index.index_select(1, columns), codes.fraction.index_select(1, columns), columns)
+    cells = torch.randperm(10 * len(columns), generator=_generator())[: 4 * len(columns)].view(4, -1)
+    weight = torch.randn(*cells.shape, encoder.d_model, generator=_generator())
+
+    found = encoder.encode_cells(*shown, cells)
+    expected = encoder(*shown).tokens.flatten(0, 1)[cells]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    parameters = list(encoder.parameters())
+    of_cells, of_all = (
+        torch.autograd.grad((tokens * weight).sum(), parameters, allow_unused=True)
+        for tokens in (found, expected)
+    )
+    for one, other in zip(of_cells, of_all, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)

@@ -8,17 +8,17 @@ from pydantic import ValidationError
 
 from models.features.codec import Codec, SpecialCode
 from models.objectives import MaskedColumns, MaskedColumnsConfig
-from models.objectives.corruption import (
-    MAX_UNKNOWN_RATE,
-    Folding,
-    draw_present_columns,
-    swap_cells,
-)
-from tests.models.small_tables import MIXED_SCHEMA, TINY, mixed_frame
+from models.objectives.corruption import MAX_UNKNOWN_RATE, Damage
+from tests.models.small_tables import MIXED_SCHEMA, TINY, mixed_frame, plain_table
 
 
 def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def _damage(num_columns: int) -> Damage:
+    frame, schema = plain_table(num_columns, 0, num_rows=8)
+    return Damage(Codec.fit(frame, schema))
 
 
 def test__masked_columns__guess__does_not_depend_on_the_hidden_column() -> None:
@@ -70,8 +70,8 @@ def test__folding__rare_categories__are_shown_as_unknown_more_often() -> None:
     frame = mixed_frame(400)
     codec = Codec.fit(frame, MIXED_SCHEMA)
     codes = codec.transform(frame)
-    folding, generator = Folding(codec), _generator()
-    shown = torch.cat([folding.fold(codes.index, codes.fraction, generator=generator)[0] for _ in range(50)])
+    damage, generator = Damage(codec), _generator()
+    shown = torch.cat([damage.fold(codes.index, codes.fraction, generator=generator)[0] for _ in range(50)])
     unknown = (shown == codes.offsets + int(SpecialCode.UNKNOWN)).float().mean(0)
     assert 0.01 < float(unknown[0]) < MAX_UNKNOWN_RATE
     assert float(unknown[2]) == 0.0
@@ -81,18 +81,19 @@ def test__folding__rare_categories__are_shown_as_unknown_more_often() -> None:
 
 def test__present_columns__many_draws__never_none_and_every_column_is_sometimes_absent() -> None:
     generator = _generator()
-    draws = [draw_present_columns(torch.arange(7), generator=generator) for _ in range(300)]
+    damage = _damage(7)
+    draws = [damage.draw_present_columns(generator=generator) for _ in range(300)]
     assert all(draw == sorted(set(draw)) and draw for draw in draws)
     assert {len(draw) for draw in draws} == {4, 5, 6, 7}
     assert set.intersection(*(set(draw) for draw in draws)) == set()
-    assert draw_present_columns(torch.arange(1), generator=generator) == [0]
+    assert _damage(1).draw_present_columns(generator=generator) == [0]
 
 
 def test__swap_cells__marked_cells__take_another_rows_value_of_the_same_column() -> None:
     index = torch.arange(12, dtype=torch.int32).view(4, 3)
     marked = torch.zeros(4, 3, dtype=torch.bool)
     marked[1, 2] = marked[3, 0] = True
-    swapped, fraction = swap_cells(index, index / 12, marked, torch.arange(3), generator=_generator())
+    swapped, fraction = _damage(3).swap(index, index / 12, marked, generator=_generator())
     assert torch.equal(swapped[~marked], index[~marked])
     assert (swapped[marked] != index[marked]).all()
     assert (swapped % 3 == index % 3).all()
@@ -101,10 +102,7 @@ def test__swap_cells__marked_cells__take_another_rows_value_of_the_same_column()
 
 def test__swap_cells__single_row__stays() -> None:
     index = torch.tensor([[1, 2]])
-    assert torch.equal(
-        swap_cells(index, index / 4, index > 0, torch.arange(index.shape[1]), generator=_generator())[0],
-        index,
-    )
+    assert torch.equal(_damage(2).swap(index, index / 4, index > 0, generator=_generator())[0], index)
 
 
 @pytest.mark.parametrize(

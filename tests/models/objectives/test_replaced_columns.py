@@ -42,7 +42,7 @@ def test__replaced_columns__replacements__are_other_values_of_the_same_column_at
 def test__replaced_columns__columns_of_one_source__are_replaced_from_one_row() -> None:
     frame = mixed_frame(200)
     codec, objective = _built(frame, rate=0.5)
-    objective.source_index = torch.tensor([0, 1, 0, 1])
+    objective.damage.source_index = torch.tensor([0, 1, 0, 1])
     rows = torch.arange(200).unsqueeze(1).expand(200, 4)
     shown, _, _ = objective._replace(rows, torch.zeros(200, 4), generator=_generator())
     assert torch.equal(shown[:, 0], shown[:, 2])
