@@ -89,7 +89,7 @@ def select_tokens(tokens: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
 
 
 def count_before(columns: torch.Tensor, position: int) -> int:
-    """Of `columns` int64 [C'], positions in the codec, those below one."""
+    """How many of `columns` int64 [C'], positions in the codec, come before `position`."""
     return int((columns < position).sum())
 
 

@@ -30,6 +30,11 @@ class FeedForward(nn.Module):
         transformed: torch.Tensor = self.contract(functional.gelu(self.expand(tokens)))
         return transformed
 
+    def weights(self) -> FeedForwardWeights:
+        """As the training form takes them."""
+        expand, contract = self.expand, self.contract
+        return FeedForwardWeights(expand.weight, expand.bias, contract.weight, contract.bias)
+
 
 class SelfAttentionBlock(nn.Module):
     """Every token attends to every token: cost grows with T².
@@ -111,8 +116,6 @@ class LatentAttentionBlock(nn.Module):
 
 def _transform(tokens: torch.Tensor, norm: nn.LayerNorm, feedforward: FeedForward) -> torch.Tensor:
     if is_training_here(tokens):
-        expand, contract = feedforward.expand, feedforward.contract
-        weights = FeedForwardWeights(expand.weight, expand.bias, contract.weight, contract.bias)
-        return run_feedforward(tokens, NormWeights(norm.weight, norm.bias), weights)
+        return run_feedforward(tokens, NormWeights(norm.weight, norm.bias), feedforward.weights())
     transformed: torch.Tensor = tokens + feedforward(norm(tokens))
     return transformed

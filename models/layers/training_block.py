@@ -90,9 +90,10 @@ class _AttentionHalf(Function):
             )
         tokens, *norm = ctx.saved_tensors
         core: AttentionCore = ctx.core
+        groups: list[tuple[_Normed, Kept]] = ctx.kept
         found, dweight, dbias = Gradients(), Sum(), Sum()
         dtokens = torch.empty(tokens.shape)
-        for number, (normed, kept) in enumerate(_typed(ctx.kept)):
+        for number, (normed, kept) in enumerate(groups):
             rows = ctx.plan.rows(number)
             dnormed = torch.empty(normed.output.shape)
             core.backward(gradient[rows], normed.output, None, kept, dnormed, None, found)
@@ -102,11 +103,6 @@ class _AttentionHalf(Function):
             dbias.add(dnorm[2])
         ctx.kept = None
         return dtokens, None, dweight.over(norm[0]), dbias.over(norm[1]), *core.as_given(found)
-
-
-def _typed(kept: Any) -> list[tuple[_Normed, Kept]]:
-    found: list[tuple[_Normed, Kept]] = kept
-    return found
 
 
 class _FeedForwardHalf(Function):
