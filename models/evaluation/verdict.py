@@ -12,7 +12,10 @@ BASELINE_WORDS = {
     "logistic": "logistic regression on raw features",
     "ridge": "ridge on raw features",
 }
-_PART_WORDS = {"out_of_fold": "out of fold", "holdout": "on the hold-out"}
+_BASES: Mapping[Part, str] = {
+    "out_of_fold": "({:,} labels, out of fold)",
+    "holdout": "(judged on {:,} labels of the hold-out)",
+}
 
 
 def verdict_sentence(
@@ -43,7 +46,7 @@ def verdict_sentence(
     reach = points_text((closest.high - closest.difference) * POINTS)
     metric = METRIC_WORDS[closest.metric]
     rival = BASELINE_WORDS.get(name, name)
-    basis = f"({closest.num_rows:,} labels, {_PART_WORDS[part]})"
+    basis = _BASES[part].format(closest.num_rows)
     gap = closest.difference * POINTS
     whose = "this head" if has_trees else "the encoder"
     others = "".join(_beside(name, found) for name, found in known.items() if found is not closest)

@@ -87,14 +87,17 @@ def judge_head(
     """Everything that is said about a head with these outputs, beside baselines on the same rows."""
     judged = bench.judge(out_of_fold, holdout)
     rivals = {name: bench.judge(found.out_of_fold, found.holdout) for name, found in baselines.items()}
-    comparisons = {
-        name: difference(judged[0], rival[0])
-        for name, rival in rivals.items()
-        if judged and rival and judged[0].on == rival[0].on
-    }
+    comparisons: dict[str, PairedComparison] = {}
     has_skill = bool(judged) and beats_constant(judged[0])
     if judged:
-        verdict = verdict_sentence(comparisons, judged[0].on, beats_constant=has_skill, has_trees=has_trees)
+        compared = max(judged, key=len)  # where there are more labels, a difference is known better
+        comparisons = {
+            name: difference(compared, part)
+            for name, parts in rivals.items()
+            for part in parts
+            if part.on == compared.on
+        }
+        verdict = verdict_sentence(comparisons, compared.on, beats_constant=has_skill, has_trees=has_trees)
     else:
         verdict = f"This head cannot be judged: {'; '.join(bench.reasons)}."
     return Judgement(

@@ -268,8 +268,22 @@ def test__fit_heads__column_seen_in_pretraining__judged_on_the_holdout_only(pret
     assert {entry["on"] for entry in found.metrics.values()} == {"holdout"}
     assert {entry["on"] for rival in found.baselines.values() for entry in rival.values()} == {"holdout"}
     assert all(entry["n"] == 220 for entry in found.report["comparisons"].values())
-    assert "on the hold-out" in found.verdict
+    assert "(judged on 220 labels of the hold-out)" in found.verdict
     assert any("was a feature in pretraining" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("num_train", "words"),
+    [(120, "(judged on 220 labels of the hold-out)"), (300, "(300 labels, out of fold)")],
+)
+def test__fit_heads__labels_on_both_sides__compared_where_there_are_more(
+    pretrained: Pretrained, num_train: int, words: str
+) -> None:
+    target = _target(pretrained, Task.BINARY, num_train=num_train, num_holdout=220)
+    found = _fit_one(pretrained, target, baselines=True)
+    assert [part.on for part in found.judged] == ["out_of_fold", "holdout"]
+    assert {entry["n"] for entry in found.report["comparisons"].values()} == {max(num_train, 220)}
+    assert words in found.verdict
 
 
 def test__fit_heads__seen_in_pretraining_without_holdout__cannot_be_judged_and_says_so(
