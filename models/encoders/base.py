@@ -12,6 +12,7 @@ from torch import nn
 
 from models.features.codec import Codec
 from models.features.schema import TableSchema
+from models.layers.gather import gather_rows
 
 
 class Encoded(NamedTuple):
@@ -84,8 +85,7 @@ class Encoder(nn.Module, ABC):
 
 def select_tokens(tokens: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     """Shape: float32 [B, T, D] and numbers int64 [...] of tokens, counted through all rows -> float32 [..., D]."""
-    flat = tokens.reshape(-1, tokens.shape[2])
-    return flat.index_select(0, numbers.flatten()).view(*numbers.shape, tokens.shape[2])
+    return gather_rows(tokens.reshape(-1, tokens.shape[2]), numbers)
 
 
 def count_before(columns: torch.Tensor, position: int) -> int:

@@ -26,7 +26,7 @@ class Damage(nn.Module):
     """What training rows go through before an encoder sees them; what must be guessed stays the true value.
 
     Columns derived from one value (of one source) are treated alike. Draws are made on the generator's device and
-    used on the codes', which is the module's: on a GPU with a generator of its own nothing crosses over.
+    used on the codes', which is the module's.
 
     Shape: codes are index int [B, C] and fraction float32 [B, C].
     """

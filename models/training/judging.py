@@ -71,6 +71,7 @@ class Judgement:
     metrics: JsonObject
     baselines: JsonObject
     comparisons: dict[str, PairedComparison]
+    compared_on: Part | None  # where the labels are more: there skill and differences are known better
     verdict: str
     beats_constant: bool
     judged: tuple[JudgedRows, ...]
@@ -88,9 +89,9 @@ def judge_head(
     judged = bench.judge(out_of_fold, holdout)
     rivals = {name: bench.judge(found.out_of_fold, found.holdout) for name, found in baselines.items()}
     comparisons: dict[str, PairedComparison] = {}
-    has_skill = bool(judged) and beats_constant(judged[0])
-    if judged:
-        compared = max(judged, key=len)  # where there are more labels, a difference is known better
+    compared = max(judged, key=len, default=None)
+    has_skill = compared is not None and beats_constant(compared)
+    if compared is not None:
         comparisons = {
             name: difference(compared, part)
             for name, parts in rivals.items()
@@ -104,6 +105,7 @@ def judge_head(
         bench.metrics(judged),
         {name: bench.metrics(rival) for name, rival in rivals.items()},
         comparisons,
+        None if compared is None else compared.on,
         verdict,
         has_skill,
         judged,

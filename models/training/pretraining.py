@@ -124,7 +124,7 @@ def pretrain(
     sizes = sizes or CodecConfig()
     codec = Codec.fit(train, schema, sizes)
     codes = codec.transform(train)
-    data = split_held_out(codes, seed=seed)
+    data = split_held_out(codes, seed=seed).on(device)
     batch_rows = choose_batch_rows(len(data.codes), len(codec.columns))
 
     def new_run() -> PretrainingRun:

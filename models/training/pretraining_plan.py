@@ -52,6 +52,20 @@ class PretrainingData:
     codes: Codes
     held_out: Codes
 
+    def on(self, device: torch.device) -> PretrainingData:
+        """The same on the device, for the whole run; rows to fit stay where they are if they took more than half of a
+        GPU's free memory, and cross over batch by batch.
+        """
+        codes = self.codes.to(device) if _fits(self.codes, device) else self.codes
+        return PretrainingData(codes, self.held_out.to(device))
+
+
+def _fits(codes: Codes, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return codes.index.nbytes + codes.fraction.nbytes <= free // 2
+
 
 def split_held_out(codes: Codes, *, seed: int) -> PretrainingData:
     """Set a share of the training rows aside for the held-out loss; rows of the evaluation part are never among them.

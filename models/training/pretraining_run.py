@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from models.encoders import Encoder, EncoderConfig
-from models.features.codec import Codec, Codes
+from models.features.codec import Codec
 from models.layers.column_outputs import ColumnOutputs
 from models.objectives import Objective, ObjectiveConfig
 from models.training.adamw import FlatAdamW
@@ -46,13 +46,11 @@ class PretrainingRun:
         device: torch.device,
     ) -> None:
         self.data = data
-        self.held_out = data.held_out.to(device)
-        self.codes = data.codes.to(device) if _fits(data.codes, device) else data.codes
         self.batch_rows = batch_rows
         self.device = device
         self.held_out_seed = seed + MASK_SEED_OFFSET
         self.generator = torch.Generator().manual_seed(seed)
-        # Of damage. A GPU draws its own: nothing of a batch crosses over.
+        # Of damage. A GPU draws its own, so that no codes cross over for it.
         self.damage_generator = self.generator
         if device.type != "cpu":
             self.damage_generator = torch.Generator(device).manual_seed(seed)
@@ -118,7 +116,7 @@ class PretrainingRun:
 
     def _backward(self, rows: torch.Tensor, number: int, share: float) -> torch.Tensor:
         """Add the gradients of some rows' loss, counted as `share`; that share of the loss."""
-        batch = self.codes.select_rows(rows).to(self.device)
+        batch = self.data.codes.select_rows(rows).to(self.device)
         # On a GPU products are bfloat16, weights and optimiser float32 (not tried on one yet: the tests have none).
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             loss = self.objectives[number].loss(
@@ -135,7 +133,7 @@ class PretrainingRun:
         """
         self.module.eval()
         losses = [
-            objective.held_out_loss(self.encoder, self.held_out, seed=self.held_out_seed)
+            objective.held_out_loss(self.encoder, self.data.held_out, seed=self.held_out_seed)
             for objective in self.objectives
         ]
         self.module.train()
@@ -179,9 +177,10 @@ class PretrainingRun:
         `max_tokens` bounds what goes through the encoder for it.
         """
         columns: dict[str, dict[str, Any]] = {column.name: {} for column in codec.columns}
+        held_out = self.data.held_out.to(torch.device("cpu"))
         for objective in self.objectives:
             found = objective.column_report(
-                self.encoder, codec, self.data.held_out, seed=self.held_out_seed, max_tokens=max_tokens
+                self.encoder, codec, held_out, seed=self.held_out_seed, max_tokens=max_tokens
             )
             for name, measures in found.items():
                 columns[name] |= measures
@@ -229,7 +228,7 @@ class PretrainingRun:
         self.generator.set_state(tensors["generator"])
         if self.damage_generator is not self.generator:
             state_on_device = tensors.get("damage_generator")
-            if state_on_device is None:  # begun on the CPU
+            if state_on_device is None:  # begun where there was none
                 self.damage_generator.manual_seed(self.held_out_seed + self.step)
             else:
                 self.damage_generator.set_state(state_on_device)
@@ -243,16 +242,8 @@ class PretrainingRun:
     def _start_epoch(self, epoch: int) -> None:
         self._epoch_state = self.generator.get_state()
         order = torch.randperm(len(self.data.codes), generator=self.generator)
-        self._order = order.to(self.codes.index.device)
+        self._order = order.to(self.data.codes.index.device)
         self._epoch = epoch
-
-
-def _fits(codes: Codes, device: torch.device) -> bool:
-    """Whether codes may stay on the device for the whole run, which has half of its free memory for them."""
-    if device.type != "cuda":
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return codes.index.nbytes + codes.fraction.nbytes <= free // 2
 
 
 def _decayed_and_others(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

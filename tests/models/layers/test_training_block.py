@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.layers import training_attention
+from models.layers import blocks, training_attention
 from models.layers.attention import Attention
 from models.layers.blocks import LatentAttentionBlock, SelfAttentionBlock
 
@@ -55,8 +55,13 @@ def _plainly(
     module: nn.Module, inputs: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> list[torch.Tensor]:
     with monkeypatch.context() as patched:
-        patched.setattr(training_attention, "MAX_PAIRS", 0)
+        _take_the_plain_form(patched)
         return _gradients(module, inputs, module)
+
+
+def _take_the_plain_form(patched: pytest.MonkeyPatch) -> None:
+    patched.setattr(training_attention, "is_training_here", lambda _: False)
+    patched.setattr(blocks, "is_training_here", lambda _: False)
 
 
 @pytest.mark.usefixtures("_grouped")
@@ -91,7 +96,7 @@ def test__latent_attention_block__in_training__same_gradients(monkeypatch: pytes
 
     inputs = [_normal(5, 9, 16), _normal(5, 3, 16)]
     found = _gradients(block, inputs, run)
-    monkeypatch.setattr(training_attention, "MAX_PAIRS", 0)
+    _take_the_plain_form(monkeypatch)
     expected = _gradients(block, inputs, run)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-4)

@@ -66,7 +66,7 @@ def test__masked_columns__loss_gradient__touches_every_weight_that_predictions_u
             assert float(table_gradient[offset + SpecialCode.UNKNOWN].abs().sum()) > 0, column.name
 
 
-def test__folding__rare_categories__are_shown_as_unknown_more_often() -> None:
+def test__damage__folded_rare_categories__are_shown_as_unknown_more_often() -> None:
     frame = mixed_frame(400)
     codec = Codec.fit(frame, MIXED_SCHEMA)
     codes = codec.transform(frame)
@@ -79,7 +79,7 @@ def test__folding__rare_categories__are_shown_as_unknown_more_often() -> None:
     assert int(shown.max()) < codec.num_embeddings
 
 
-def test__present_columns__many_draws__never_none_and_every_column_is_sometimes_absent() -> None:
+def test__damage__present_columns_many_draws__never_none_and_every_column_is_sometimes_absent() -> None:
     generator = _generator()
     damage = _damage(7)
     draws = [damage.draw_present_columns(generator=generator) for _ in range(300)]
@@ -89,7 +89,7 @@ def test__present_columns__many_draws__never_none_and_every_column_is_sometimes_
     assert _damage(1).draw_present_columns(generator=generator) == [0]
 
 
-def test__swap_cells__marked_cells__take_another_rows_value_of_the_same_column() -> None:
+def test__damage__swapped_marked_cells__take_another_rows_value_of_the_same_column() -> None:
     index = torch.arange(12, dtype=torch.int32).view(4, 3)
     marked = torch.zeros(4, 3, dtype=torch.bool)
     marked[1, 2] = marked[3, 0] = True
@@ -100,7 +100,7 @@ def test__swap_cells__marked_cells__take_another_rows_value_of_the_same_column()
     torch.testing.assert_close(fraction, swapped / 12)
 
 
-def test__swap_cells__single_row__stays() -> None:
+def test__damage__swapped_single_row__stays() -> None:
     index = torch.tensor([[1, 2]])
     assert torch.equal(_damage(2).swap(index, index / 4, index > 0, generator=_generator())[0], index)
 

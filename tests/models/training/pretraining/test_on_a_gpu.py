@@ -11,9 +11,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from models.encoders import ENCODERS, EncoderConfig, column_transformer, tab_transformer
 from models.features.codec import Codec, Codes
-from models.objectives import OBJECTIVES, Objective, ObjectiveConfig, masked_columns
+from models.objectives import DEFAULT, OBJECTIVES, Objective, ObjectiveConfig, masked_columns
 from models.objectives.corruption import Damage
-from tests.models.small_tables import plain_table
+from models.training.checkpoint import Checkpoint
+from models.training.pretraining_plan import split_held_out
+from models.training.pretraining_run import PretrainingRun
+from tests.models.small_tables import TINY, plain_table
 
 NUM_ROWS = 12
 GPU = torch.device("meta")
@@ -76,3 +79,34 @@ def test__loss__codes_left_on_the_cpu__is_refused(monkeypatch: pytest.MonkeyPatc
     """The check above can fail."""
     with pytest.raises(RuntimeError, match=r"meta.*cpu|cpu.*meta"):
         _loss_on_gpu(ENCODERS[0], OBJECTIVES[0], torch.device("cpu"), monkeypatch)
+
+
+def _run_with_a_damage_generator(seed: int) -> PretrainingRun:
+    frame, schema = plain_table(4, 3, num_rows=60)
+    codec = Codec.fit(frame, schema)
+    data = split_held_out(codec.transform(frame), seed=0)
+    run = PretrainingRun(data, codec, TINY, DEFAULT, batch_rows=16, seed=0, device=torch.device("cpu"))
+    run.damage_generator = torch.Generator().manual_seed(seed)
+    run.evaluate()
+    return run
+
+
+def _losses(run: PretrainingRun) -> list[float]:
+    losses = []
+    for _ in range(6):
+        run.train_step(20)
+        losses.append(run.recent_loss)
+    return losses
+
+
+def test__checkpoint__damage_drawn_by_a_generator_of_its_own__goes_on_to_the_same_bits() -> None:
+    run = _run_with_a_damage_generator(5)
+    _losses(run)
+    saved = run.export()
+    expected = _losses(run)
+    again, fresh = _run_with_a_damage_generator(6), _run_with_a_damage_generator(6)
+    again.load(saved)
+    assert _losses(again) == expected
+    without = {name: tensor for name, tensor in saved.tensors.items() if name != "damage_generator"}
+    fresh.load(Checkpoint(without, saved.state))
+    assert _losses(fresh) != expected
