@@ -94,6 +94,15 @@ def test__few_labels__differences__are_paired_and_over_tables() -> None:
     )
 
 
+def test__few_labels__system_of_one_split__is_compared_on_that_split() -> None:
+    ours = [record("rootstock-auto", "a", split, score) for split, score in enumerate((0.90, 0.70))]
+    report = REPORTS["few-labels"](selected([*ours, record("other", "a", 0, 0.85)]), published())
+
+    best = report.body["counts"][0]["best"]
+    assert best["tables"]["a.y"] == {"system": "other", "ours_minus": pytest.approx(5.0)}
+    assert best["ours_minus_single"]["mean"] == pytest.approx(5.0)
+
+
 def test__few_labels__system_without_a_table__has_no_mean() -> None:
     records = [record("rootstock-auto", table, 0, 0.8) for table in ("a", "b")] + [
         record("other", "a", 0, 0.7)

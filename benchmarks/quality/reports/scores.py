@@ -24,7 +24,7 @@ def few_labels(figures: Figures, published: Published) -> Report:
     lines, body = [], _body(figures)
     for labels in figures.labels:
         found = _one_count(figures, labels)
-        found["best"] = against_best(figures.leading, found)
+        found["best"] = against_best(found)
         body["counts"].append(found)
         lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
     body["published"] = published.compared_few(figures)
@@ -35,7 +35,7 @@ def all_labels(figures: Figures, published: Published) -> Report:
     lines, body = [], _body(figures)
     for labels in figures.labels:
         found = _one_count(figures, labels)
-        found["best"] = against_best(figures.leading, found)
+        found["best"] = against_best(found)
         body["counts"].append(found)
         lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
     return Report(body, [*lines, *published.all_lines(figures), *_closing(figures)])
@@ -95,30 +95,33 @@ def mean_over_places(figures: Figures, system: str, labels: int | None) -> Estim
     )
 
 
-def against_best(ours: str | None, found: dict[str, Any]) -> dict[str, Any] | None:
-    """Ours beside the compared system with the best mean, and beside the best of each table, whichever that is.
+def against_best(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Ours beside the compared system that does best on the mean, and beside the best of each table, whichever that is;
+    always on the splits and draws that both have.
 
     None where there is nothing to compare.
     """
-    systems = found["systems"]
-    others = {name: entry for name, entry in systems.items() if not name.startswith(OURS)}
-    if ours is None or ours not in systems or not others:
+    compared = {
+        name: entry
+        for name, entry in found["systems"].items()
+        if not name.startswith(OURS) and entry.get("ours_minus") is not None
+    }
+    if not compared:
         return None
-    behind = {}
-    for place, cell in systems[ours]["tables"].items():
-        rivals = {
-            name: entry["tables"][place]["mean"] for name, entry in others.items() if place in entry["tables"]
-        }
-        if rivals:
-            best = max(rivals, key=lambda name: rivals[name])
-            behind[place] = {"system": best, "ours_minus": round(cell["mean"] - rivals[best], 5)}
-    with_mean = {name: entry["mean"]["mean"] for name, entry in others.items() if entry["mean"] is not None}
-    single = max(with_mean, key=lambda name: with_mean[name]) if with_mean else None
+    behind: dict[str, dict[str, Any]] = {}
+    for name, entry in compared.items():
+        for place, difference in entry["ours_minus"]["tables"].items():
+            if place not in behind or difference["mean"] < behind[place]["ours_minus"]:
+                behind[place] = {"system": name, "ours_minus": difference["mean"]}
+    on_all = {
+        name: entry["ours_minus"]["over_splits"]
+        for name, entry in compared.items()
+        if entry["mean"] is not None and entry["ours_minus"]["over_splits"] is not None
+    }
+    single = min(on_all, key=lambda name: float(on_all[name]["mean"])) if on_all else None
     return {
         "single": single,
-        "ours_minus_single": None
-        if single is None
-        else (others[single].get("ours_minus") or {}).get("over_splits"),
+        "ours_minus_single": None if single is None else on_all[single],
         "tables": behind,
     }
 
@@ -128,8 +131,8 @@ def _best_lines(best: dict[str, Any] | None) -> list[str]:
         return []
     place, worst = min(best["tables"].items(), key=lambda item: float(item[1]["ours_minus"]))
     sentences = [
-        f"Beside the best compared system of each set, ours is lowest on {_short(place)}: {worst['ours_minus']:+.2f} "
-        f"({worst['system']})."
+        f"Beside the best compared system of each set, on the splits and draws of both, ours is lowest on "
+        f"{_short(place)}: {worst['ours_minus']:+.2f} ({worst['system']})."
     ]
     if best["single"] is not None:
         sentences.insert(
