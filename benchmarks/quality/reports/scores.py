@@ -24,7 +24,7 @@ def few_labels(figures: Figures, published: Published) -> Report:
     lines, body = [], _body(figures)
     for labels in figures.labels:
         found = _one_count(figures, labels)
-        found["best"] = against_best(found)
+        found["best"] = against_best(found, figures.leading)
         body["counts"].append(found)
         lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
     body["published"] = published.compared_few(figures)
@@ -35,7 +35,7 @@ def all_labels(figures: Figures, published: Published) -> Report:
     lines, body = [], _body(figures)
     for labels in figures.labels:
         found = _one_count(figures, labels)
-        found["best"] = against_best(found)
+        found["best"] = against_best(found, figures.leading)
         body["counts"].append(found)
         lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
     return Report(body, [*lines, *published.all_lines(figures), *_closing(figures)])
@@ -95,33 +95,31 @@ def mean_over_places(figures: Figures, system: str, labels: int | None) -> Estim
     )
 
 
-def against_best(found: dict[str, Any]) -> dict[str, Any] | None:
-    """Ours beside the compared system that does best on the mean, and beside the best of each table, whichever that is;
-    always on the splits and draws that both have.
+def against_best(found: dict[str, Any], ours: str | None) -> dict[str, Any] | None:
+    """Ours beside the compared system that does best on the mean, and beside the best of each table, whichever that is.
 
-    None where there is nothing to compare.
+    Only systems with as many splits as ours are looked at: of few labels a single draw says little. None where there is
+    nothing to compare.
     """
-    compared = {
-        name: entry
-        for name, entry in found["systems"].items()
-        if not name.startswith(OURS) and entry.get("ours_minus") is not None
-    }
-    if not compared:
+    if ours is None or ours not in found["systems"]:
         return None
+    mine = found["systems"][ours]
     behind: dict[str, dict[str, Any]] = {}
-    for name, entry in compared.items():
-        for place, difference in entry["ours_minus"]["tables"].items():
-            if place not in behind or difference["mean"] < behind[place]["ours_minus"]:
+    means: dict[str, dict[str, Any]] = {}
+    for name, entry in found["systems"].items():
+        minus = entry.get("ours_minus")
+        if name.startswith(OURS) or minus is None:
+            continue
+        for place, difference in minus["tables"].items():
+            is_lowest = place not in behind or difference["mean"] < behind[place]["ours_minus"]
+            if difference["num"] == mine["tables"][place]["num"] and is_lowest:
                 behind[place] = {"system": name, "ours_minus": difference["mean"]}
-    on_all = {
-        name: entry["ours_minus"]["over_splits"]
-        for name, entry in compared.items()
-        if entry["mean"] is not None and entry["ours_minus"]["over_splits"] is not None
-    }
-    single = min(on_all, key=lambda name: float(on_all[name]["mean"])) if on_all else None
+        if None not in (entry["mean"], mine["mean"]) and entry["mean"]["num"] == mine["mean"]["num"]:
+            means[name] = minus["over_splits"]
+    single = min(means, key=lambda name: float(means[name]["mean"])) if means else None
     return {
         "single": single,
-        "ours_minus_single": None if single is None else on_all[single],
+        "ours_minus_single": None if single is None else means[single],
         "tables": behind,
     }
 
@@ -131,8 +129,8 @@ def _best_lines(best: dict[str, Any] | None) -> list[str]:
         return []
     place, worst = min(best["tables"].items(), key=lambda item: float(item[1]["ours_minus"]))
     sentences = [
-        f"Beside the best compared system of each set, on the splits and draws of both, ours is lowest on "
-        f"{_short(place)}: {worst['ours_minus']:+.2f} ({worst['system']})."
+        f"Beside the best compared system of each set with as many splits, ours is lowest on {_short(place)}: "
+        f"{worst['ours_minus']:+.2f} ({worst['system']})."
     ]
     if best["single"] is not None:
         sentences.insert(
