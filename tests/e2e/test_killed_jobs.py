@@ -20,7 +20,7 @@ from tests.app.executors.tasks import eventually
 from tests.app.jobs.ground import Ground, table_csv
 
 ROOT = Path(__file__).parents[2]
-LONG = {"max_steps": 300, "seed": 11, "max_seconds": 3_600.0, "checkpoint_every_s": 0.2}
+LONG = {"max_steps": 1_500, "seed": 11, "max_seconds": 3_600.0, "checkpoint_every_s": 0.2}
 DEADLINE_S = 150.0
 
 pytestmark = pytest.mark.slow
