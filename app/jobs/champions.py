@@ -45,11 +45,9 @@ def compare_with_champion(
             over_all = _with_later_rows(task, champion, files, new, old, result, snapshot)
             if over_all is not None and over_all.difference is not None:
                 earlier = {name: getattr(comparison, name) for name in ("difference", "low", "high")}
-                return _as_json(over_all, champion, part) | {
-                    "earlier_rows": {**earlier, "n": comparison.num_rows}
-                }
+                return _as_json(over_all, champion) | {"earlier_rows": {**earlier, "n": comparison.num_rows}}
             if comparison.difference is not None:
-                return _as_json(comparison, champion, part)
+                return _as_json(comparison, champion)
             reason = comparison.reason or reason
     except (BundleError, StorageError):
         # A champion that cannot be read is no reason to lose the new head; the gate compares published intervals.
@@ -109,7 +107,7 @@ def _compare(
 
 
 def _not_compared(new: JudgedRows, reason: str) -> PairedComparison:
-    return PairedComparison(PRIMARY[new.task], 0, None, None, None, reason)
+    return PairedComparison(PRIMARY[new.task], new.on, 0, None, None, None, reason)
 
 
 def _is_judged_on(task: Task, champion: Head, snapshot_id: str) -> bool:
@@ -122,7 +120,7 @@ def _is_judged_on(task: Task, champion: Head, snapshot_id: str) -> bool:
     return encoder is not None and encoder.snapshot_id == snapshot_id
 
 
-def _as_json(comparison: PairedComparison, champion: Head, part: Part) -> JsonObject:
+def _as_json(comparison: PairedComparison, champion: Head) -> JsonObject:
     return {
         "champion": champion.id,
         "champion_version": champion.version,
@@ -131,7 +129,7 @@ def _as_json(comparison: PairedComparison, champion: Head, part: Part) -> JsonOb
         "low": comparison.low,
         "high": comparison.high,
         "n": comparison.num_rows,
-        "on": part,
+        "on": comparison.on,
         "is_paired": True,
         "sentence": comparison.sentence,
     }

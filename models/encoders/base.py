@@ -72,7 +72,7 @@ class Encoder(nn.Module, ABC):
         Shape: the first three as in `forward`; `cells` int64 [...], each `row * C' + place` of its column among
         `columns` -> float32 [..., D], equal to `forward`'s up to rounding.
         """
-        return select_tokens(self(codes_index, codes_fraction, columns).tokens, cells)
+        return gather_rows(self(codes_index, codes_fraction, columns).tokens.flatten(0, 1), cells)
 
     @abstractmethod
     def num_context_tokens(self, columns: Sequence[int]) -> int:
@@ -81,11 +81,6 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def freeze(self) -> Encoder:
         """Switch to inference for good: no gradients, everything derived from weights alone computed once."""
-
-
-def select_tokens(tokens: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """Shape: float32 [B, T, D] and numbers int64 [...] of tokens, counted through all rows -> float32 [..., D]."""
-    return gather_rows(tokens.reshape(-1, tokens.shape[2]), numbers)
 
 
 def count_before(columns: torch.Tensor, position: int) -> int:

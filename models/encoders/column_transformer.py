@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional
 
-from models.encoders.base import Encoded, Encoder, check_heads_divide_width, count_before, select_tokens
+from models.encoders.base import Encoded, Encoder, check_heads_divide_width, count_before
 from models.errors import EncoderError
 from models.features.codec import Codec
 from models.features.schema import TableSchema
 from models.layers.blocks import LatentAttentionBlock, SelfAttentionBlock
+from models.layers.gather import gather_rows
 from models.layers.packed_embedding import PackedEmbedding
 
 
@@ -132,7 +133,7 @@ class ColumnTransformer(Encoder):
         """As `Encoder.encode_cells`; the last feed-forward and normalisation are made for these cells only."""
         tokens, _ = self._mixed(codes_index, codes_fraction, columns)
         num_before = torch.div(cells, columns.numel(), rounding_mode="floor") + 1  # CLS, once per row
-        return self._finished(select_tokens(tokens, cells + num_before))
+        return self._finished(gather_rows(tokens.flatten(0, 1), cells + num_before))
 
     def _mixed(
         self, codes_index: torch.Tensor, codes_fraction: torch.Tensor, columns: torch.Tensor

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation.estimates import student
-from models.evaluation.judged import JudgedRows
+from models.evaluation.judged import JudgedRows, Part
 from models.evaluation.metrics import PRIMARY, estimate_all
 
 MIN_COMMON_ROWS = 20
@@ -34,12 +34,13 @@ def points_text(points: float, *, signed: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PairedComparison:
-    """`difference` (new minus old) of `metric` with its 95 % interval [`low`, `high`], on `num_rows` rows.
+    """`difference` (new minus old) of `metric` with its 95 % interval [`low`, `high`], `on` `num_rows` rows of a part.
 
     All three are None where the rows cannot tell, and `reason` says why.
     """
 
     metric: str
+    on: Part
     num_rows: int
     difference: float | None
     low: float | None
@@ -57,6 +58,7 @@ class PairedComparison:
     def to_json(self) -> dict[str, Any]:
         return {
             "metric": self.metric,
+            "on": self.on,
             "difference": self.difference,
             "low": self.low,
             "high": self.high,
@@ -84,11 +86,13 @@ def compare_paired(new: JudgedRows, old: JudgedRows) -> PairedComparison:
     """
     metric = PRIMARY[new.task]
     if new.task is not old.task or new.num_classes != old.num_classes:
-        return PairedComparison(metric, 0, None, None, None, "the heads have different tasks or classes")
+        return PairedComparison(
+            metric, new.on, 0, None, None, None, "the heads have different tasks or classes"
+        )
     mine, theirs = _common(new, old)
     if len(mine) < MIN_COMMON_ROWS:
         reason = f"{len(mine)} labels in common, {MIN_COMMON_ROWS} are needed"
-        return PairedComparison(metric, len(mine), None, None, None, reason)
+        return PairedComparison(metric, new.on, len(mine), None, None, None, reason)
     mine_rows = new.at(mine)
     there = old.at(theirs)
     theirs_rows = JudgedRows(
@@ -112,10 +116,10 @@ def difference(new: JudgedRows, old: JudgedRows) -> PairedComparison:
     first, second = estimate_all(new).get(metric), estimate_all(old).get(metric)
     if first is None or second is None or first.value is None or second.value is None:
         reason = next((x.reason for x in (first, second) if x is not None and x.reason), "no common labels")
-        return PairedComparison(metric, len(new), None, None, None, reason)
+        return PairedComparison(metric, new.on, len(new), None, None, None, reason)
     if first.num_units < 2:
-        return PairedComparison(metric, len(new), None, None, None, "too few labels for an interval")
+        return PairedComparison(metric, new.on, len(new), None, None, None, "too few labels for an interval")
     gap = first.value - second.value
     spread = float(np.sqrt(np.square(first.influence - second.influence).sum()))
     reach = student(first.num_units) * spread
-    return PairedComparison(metric, len(new), gap, gap - reach, gap + reach)
+    return PairedComparison(metric, new.on, len(new), gap, gap - reach, gap + reach)

@@ -19,14 +19,14 @@ _BASES: Mapping[Part, str] = {
 
 
 def verdict_sentence(
-    comparisons: Mapping[str, PairedComparison], part: Part, *, beats_constant: bool, has_trees: bool = False
+    comparisons: Mapping[str, PairedComparison], *, beats_constant: bool, has_trees: bool = False
 ) -> str:
     """Against the baseline that does best, that is where the head's lead is smallest; then against the others.
 
     `has_trees`: boosted trees are part of the head, so what it gains is not the encoder's alone.
 
-    >>> gain = PairedComparison("auc", 500, 0.018, 0.009, 0.027)
-    >>> verdict_sentence({"lightgbm": gain}, "out_of_fold", beats_constant=True)
+    >>> gain = PairedComparison("auc", "out_of_fold", 500, 0.018, 0.009, 0.027)
+    >>> verdict_sentence({"lightgbm": gain}, beats_constant=True)
     'The encoder adds 1.8 ± 0.9 AUC points over LightGBM with these labels (500 labels, out of fold).'
     """
     known = {name: found for name, found in comparisons.items() if found.difference is not None}
@@ -46,7 +46,7 @@ def verdict_sentence(
     reach = points_text((closest.high - closest.difference) * POINTS)
     metric = METRIC_WORDS[closest.metric]
     rival = BASELINE_WORDS.get(name, name)
-    basis = _BASES[part].format(closest.num_rows)
+    basis = _BASES[closest.on].format(closest.num_rows)
     gap = closest.difference * POINTS
     whose = "this head" if has_trees else "the encoder"
     others = "".join(_beside(name, found) for name, found in known.items() if found is not closest)

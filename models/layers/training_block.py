@@ -88,7 +88,7 @@ class _AttentionHalf(Function):
             raise RuntimeError(
                 "The way back through this layer was taken before; it keeps nothing for another."
             )
-        tokens, *norm = ctx.saved_tensors
+        tokens, norm = ctx.saved_tensors[0], NormWeights(*ctx.saved_tensors[1:])
         core: AttentionCore = ctx.core
         groups: list[tuple[_Normed, Kept]] = ctx.kept
         found, dweight, dbias = Gradients(), Sum(), Sum()
@@ -97,12 +97,12 @@ class _AttentionHalf(Function):
             rows = ctx.plan.rows(number)
             dnormed = torch.empty(normed.output.shape)
             core.backward(gradient[rows], normed.output, None, kept, dnormed, None, found)
-            dnorm = _normalise_backward(dnormed, tokens[rows], normed, NormWeights(*norm))
+            dnorm = _normalise_backward(dnormed, tokens[rows], normed, norm)
             torch.add(dnorm[0], gradient[rows], out=dtokens[rows])
             dweight.add(dnorm[1])
             dbias.add(dnorm[2])
         ctx.kept = None
-        return dtokens, None, dweight.over(norm[0]), dbias.over(norm[1]), *core.as_given(found)
+        return dtokens, None, dweight.over(norm.weight), dbias.over(norm.bias), *core.as_given(found)
 
 
 class _FeedForwardHalf(Function):

@@ -363,10 +363,7 @@ class _Session:
             "num_holdout": len(plan.holdout),
             "seen_in_pretraining": target.seen_in_pretraining,
             "not_reported": list(bench.reasons),
-            "comparisons": {
-                name: found.to_json() | {"on": judgement.compared_on}
-                for name, found in judgement.comparisons.items()
-            },
+            "comparisons": {name: found.to_json() for name, found in judgement.comparisons.items()},
         }
         return HeadResult(
             target.name,

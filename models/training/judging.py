@@ -71,7 +71,6 @@ class Judgement:
     metrics: JsonObject
     baselines: JsonObject
     comparisons: dict[str, PairedComparison]
-    compared_on: Part | None  # where the labels are more: there skill and differences are known better
     verdict: str
     beats_constant: bool
     judged: tuple[JudgedRows, ...]
@@ -89,7 +88,7 @@ def judge_head(
     judged = bench.judge(out_of_fold, holdout)
     rivals = {name: bench.judge(found.out_of_fold, found.holdout) for name, found in baselines.items()}
     comparisons: dict[str, PairedComparison] = {}
-    compared = max(judged, key=len, default=None)
+    compared = max(judged, key=len, default=None)  # where the labels are more, both are known better
     has_skill = compared is not None and beats_constant(compared)
     if compared is not None:
         comparisons = {
@@ -98,14 +97,13 @@ def judge_head(
             for part in parts
             if part.on == compared.on
         }
-        verdict = verdict_sentence(comparisons, compared.on, beats_constant=has_skill, has_trees=has_trees)
+        verdict = verdict_sentence(comparisons, beats_constant=has_skill, has_trees=has_trees)
     else:
         verdict = f"This head cannot be judged: {'; '.join(bench.reasons)}."
     return Judgement(
         bench.metrics(judged),
         {name: bench.metrics(rival) for name, rival in rivals.items()},
         comparisons,
-        None if compared is None else compared.on,
         verdict,
         has_skill,
         judged,

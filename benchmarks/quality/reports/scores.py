@@ -21,24 +21,26 @@ SECONDARY = {Task.BINARY: "log_loss", Task.MULTICLASS: "log_loss", Task.REGRESSI
 
 def few_labels(figures: Figures, published: Published) -> Report:
     """One table per number of labels, and the sets against the best published number."""
-    lines, body = [], _body(figures)
-    for labels in figures.labels:
-        found = _one_count(figures, labels)
-        found["best"] = against_best(found, figures.leading)
-        body["counts"].append(found)
-        lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
+    lines, body = _beside_ours(figures)
     body["published"] = published.compared_few(figures)
     return Report(body, [*lines, *published.few_lines(figures), *_closing(figures)])
 
 
 def all_labels(figures: Figures, published: Published) -> Report:
-    lines, body = [], _body(figures)
+    lines, body = _beside_ours(figures)
+    return Report(body, [*lines, *published.all_lines(figures), *_closing(figures)])
+
+
+def _beside_ours(figures: Figures) -> tuple[list[str], dict[str, Any]]:
+    """A table per number of labels, and what the best of the compared systems came to."""
+    lines: list[str] = []
+    body = _body(figures)
     for labels in figures.labels:
         found = _one_count(figures, labels)
-        found["best"] = against_best(found, figures.leading)
+        found["best"] = against_best(figures.leading, found)
         body["counts"].append(found)
         lines += [*_by_system(figures, labels, found), *_best_lines(found["best"])]
-    return Report(body, [*lines, *published.all_lines(figures), *_closing(figures)])
+    return lines, body
 
 
 def tasks(figures: Figures, published: Published) -> Report:
@@ -95,7 +97,7 @@ def mean_over_places(figures: Figures, system: str, labels: int | None) -> Estim
     )
 
 
-def against_best(found: dict[str, Any], ours: str | None) -> dict[str, Any] | None:
+def against_best(ours: str | None, found: dict[str, Any]) -> dict[str, Any] | None:
     """Ours beside the compared system that does best on the mean, and beside the best of each table, whichever that is.
 
     Only systems with as many splits as ours are looked at: of few labels a single draw says little. None where there is

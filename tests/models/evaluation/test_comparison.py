@@ -77,12 +77,12 @@ def test__difference__clearly_better_model__interval_on_its_side_and_verdict_say
     assert better.low > 0.0
     assert better.not_worse
     assert not worse.not_worse
-    assert "adds" in verdict_sentence({"logistic": better}, "out_of_fold", beats_constant=True)
-    assert "does not help" in verdict_sentence({"logistic": worse}, "out_of_fold", beats_constant=True)
+    assert "adds" in verdict_sentence({"logistic": better}, beats_constant=True)
+    assert "does not help" in verdict_sentence({"logistic": worse}, beats_constant=True)
     # The closest rival decides.
     both = {"logistic": better, "lightgbm": worse}
-    assert "LightGBM" in verdict_sentence(both, "out_of_fold", beats_constant=True)
-    assert "not shown to be better" in verdict_sentence(both, "out_of_fold", beats_constant=False)
+    assert "LightGBM" in verdict_sentence(both, beats_constant=True)
+    assert "not shown to be better" in verdict_sentence(both, beats_constant=False)
 
 
 @pytest.mark.parametrize("has_trees", [True, False])
@@ -91,10 +91,10 @@ def test__verdict__two_baselines__names_both_and_credits_the_encoder_only_where_
     gap: float, has_trees: bool
 ) -> None:
     comparisons = {
-        "logistic": PairedComparison("auc", 500, 0.05, 0.03, 0.07),
-        "lightgbm": PairedComparison("auc", 500, gap, gap - 0.01, gap + 0.01),
+        "logistic": PairedComparison("auc", "out_of_fold", 500, 0.05, 0.03, 0.07),
+        "lightgbm": PairedComparison("auc", "out_of_fold", 500, gap, gap - 0.01, gap + 0.01),
     }
-    words = verdict_sentence(comparisons, "out_of_fold", beats_constant=True, has_trees=has_trees)
+    words = verdict_sentence(comparisons, beats_constant=True, has_trees=has_trees)
     assert "LightGBM" in words
     assert "Against logistic regression on raw features: +5.0 ± 2.0." in words
     assert ("encoder" in words) is not has_trees
