@@ -34,7 +34,8 @@ def points_text(points: float, *, signed: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PairedComparison:
-    """`difference` (new minus old) of `metric` with its 95 % interval [`low`, `high`], `on` `num_rows` rows of a part.
+    """`difference` (new minus old) of `metric` with its 95 % interval [`low`, `high`]; `on` which part,
+    and on how many rows of it.
 
     All three are None where the rows cannot tell, and `reason` says why.
     """

@@ -88,7 +88,7 @@ def judge_head(
     judged = bench.judge(out_of_fold, holdout)
     rivals = {name: bench.judge(found.out_of_fold, found.holdout) for name, found in baselines.items()}
     comparisons: dict[str, PairedComparison] = {}
-    compared = max(judged, key=len, default=None)  # where the labels are more, both are known better
+    compared = max(judged, key=len, default=None)  # the part with more labels tells more
     has_skill = compared is not None and beats_constant(compared)
     if compared is not None:
         comparisons = {
