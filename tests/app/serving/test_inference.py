@@ -91,8 +91,8 @@ def test__run__no_answer_in_time__refused_and_never_computed(metrics: ServingMet
     blocker.start()
     assert started.wait(10)
     ask(lambda: computed.append("late"))
+    blocker.join()  # refused too, while its work still runs
     release.set()
-    blocker.join()
     lane.stop()
     assert refused == ["overloaded", "overloaded"]
     assert computed == []
