@@ -52,6 +52,14 @@ def ready_head(service: Service, table_name: str, target_name: str) -> int:
         return uow.heads.publish(head.id, DIGEST, 0, {}, {}, "", {}, "linear").version
 
 
+def take_steps(service: Service, job_id: str, num_steps: int) -> None:
+    """Let a queued pretraining take as many steps, however busy the machine is."""
+    with service.container.database.writing() as uow:
+        job = uow.jobs.find(job_id)
+        assert job is not None
+        job.payload = {**job.payload, "max_steps": num_steps}
+
+
 def payload_of(service: Service, job_id: str) -> dict[str, Any]:
     """What the job was queued with."""
     with service.container.database.reading() as uow:

@@ -23,7 +23,7 @@ from app.worker import Patience, Worker
 from storage.orm import Base
 
 FINISHED = {"succeeded", "failed", "cancelled"}
-DEADLINE_S = 60.0
+DEADLINE_S = 150.0  # of a busy machine
 QUICK = Patience(lease_s=10.0, heartbeat_s=0.05, progress_s=0.05, grace_s=5.0)
 
 

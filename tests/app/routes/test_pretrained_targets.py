@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.app.routes.records import take_steps
 from tests.app.routes.service import Service, code_of
 
 BASE = "/v1/tables/fruit"
 NUM_ROWS = 560
-SECONDS = 3.0
+NUM_STEPS = 100
 
 
 def fruit_csv() -> bytes:
@@ -35,7 +36,7 @@ def fruit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     roles = {"id": {"role": "key"}, "sold": {"role": "target"}}
     service.register("fruit", fruit_csv(), columns=roles, evaluation_fraction="0.5").raise_for_status()
     service.work()
-    _pretrain(service, "column_transformer", "masked_columns", "replaced_columns", max_seconds=2 * SECONDS)
+    _pretrain(service, "column_transformer", "masked_columns", "replaced_columns", num_steps=2 * NUM_STEPS)
     for body in (
         {"name": "taste", "column": "taste"},
         {"name": "kind", "column": "kind", "forbidden_columns": ["weight"]},
@@ -49,7 +50,7 @@ def fruit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def _pretrain(
-    service: Service, architecture: str, *objectives: str, max_seconds: float = SECONDS
+    service: Service, architecture: str, *objectives: str, num_steps: int = NUM_STEPS
 ) -> dict[str, Any]:
     """The body of the new encoder."""
     answer = service.http.post(
@@ -57,10 +58,10 @@ def _pretrain(
         json={
             "architecture": {"kind": architecture},
             "objectives": [{"kind": kind} for kind in objectives],
-            "max_seconds": max_seconds,
         },
     )
     assert answer.status_code == 202, answer.text
+    take_steps(service, answer.json()["job"]["id"], num_steps)
     service.work()
     assert service.job(answer)["status"] == "succeeded", service.job(answer)
     encoder: dict[str, Any] = service.http.get(
