@@ -11,6 +11,7 @@ Shape letters: `n` fitted rows, `m` rows in folds, `K` classes, `O` outputs.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ from models.heads.random_forest import RandomForest
 NUM_TREES = 200
 SMALLEST_LEAF = 2
 MAX_LABELS = 3_000  # beyond, boosted trees are better, smaller and faster
+MANY_CLASSES = "The number of unique classes is greater than 50%"  # "could represent a regression problem"
 NOT_JUDGED = "the forest was not cross-validated: time is short; raise max_seconds to change that"
 TOO_MANY = "the forest was fitted to {limit:,} of {count:,} labels; the head kind gbdt takes all of them"
 
@@ -75,16 +77,16 @@ class _Fitting:
         every = self._sample()
         is_free = folds is not None and not folds.has_groups and len(folds.rows) == len(every)
         model = self._fit(every, 0, out_of_bag=is_free)
-        warnings: tuple[str, ...] = ()
+        said: tuple[str, ...] = ()
         if len(every) < len(problem.labels):
-            warnings = (TOO_MANY.format(limit=len(every), count=len(problem.labels)),)
+            said = (TOO_MANY.format(limit=len(every), count=len(problem.labels)),)
         scores: FloatArray | None = None
         if is_free:
             scores = forest_scores(problem.task, self._out_of_bag(model), self.base)
         elif folds is not None:
             found = cross_fit(folds, self._fit_and_score, problem.pace, max_repeats=1)
             if isinstance(found, TooSlow):
-                warnings += (NOT_JUDGED,)
+                said += (NOT_JUDGED,)
             else:
                 scores = found.scores[0]
         finishing = NOT_FINISHED
@@ -94,7 +96,7 @@ class _Fitting:
             finishing = Finishing.fit(problem, scores)
             outputs, judged = outputs_of(problem.task, scores), folds.rows
             report |= {**finishing.report(), "num_judged": len(judged)}
-        return HeadFit(self._head(model, finishing), outputs, judged, report, warnings, scores)
+        return HeadFit(self._head(model, finishing), outputs, judged, report, said, scores)
 
     def _sample(self) -> IndexArray:
         """Labelled rows that are fitted, sorted; all of them unless there are more than a forest is good for."""
@@ -116,7 +118,9 @@ class _Fitting:
             n_jobs=torch.get_num_threads() if self.values.size >= MIN_SHARED_CELLS else 1,
             random_state=seed,
         )
-        return model.fit(self.values[rows], self.labels[rows], sample_weight=self.problem.weights[rows])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", MANY_CLASSES, UserWarning)  # a label has a task here
+            return model.fit(self.values[rows], self.labels[rows], sample_weight=self.problem.weights[rows])
 
     def _fit_and_score(self, fitted: IndexArray, held_out: IndexArray, division: int) -> FloatArray:
         """Scores [1, b, O] of held-out rows."""

@@ -144,6 +144,14 @@ def test__trees__stored_before_labels_had_a_scale__are_read(
     assert np.array_equal(read.finish(inputs).outputs, head.finish(inputs).outputs)
 
 
+def test__forest__hardly_more_labels_than_classes__says_nothing_of_numbers() -> None:
+    """scikit-learn takes many classes of few rows for numbers, and warns once per tree; warnings are errors here."""
+    problem = problem_of(features_of(48, 4), np.arange(48.0) % 30, Task.MULTICLASS)
+    fit = ForestHeadConfig().fit(problem)
+    assert fit.head.classes is not None
+    assert len(fit.head.classes) == 30
+
+
 def test__forest__rows_of_one_group__are_not_judged_by_trees_that_saw_the_others() -> None:
     """Labels are noise, shared within groups of equal rows: out of bag they would be found again."""
     rng = np.random.default_rng(0)
