@@ -142,6 +142,12 @@ class RawFeatures:
     def kinds(self) -> tuple[FeatureKind, ...]:
         return tuple(kind for slots in self.slots for kind in slots.kinds)
 
+    @property
+    def column_of(self) -> torch.Tensor:
+        """The column that each feature is of, a position in `slots`, int64 [W]."""
+        widths = torch.tensor([slots.width for slots in self.slots], dtype=torch.int64)
+        return torch.repeat_interleave(torch.arange(len(self.slots)), widths)
+
     def compute(self, codes: Codes) -> torch.Tensor:
         """Features float32 [B, W] on the CPU; a row's features depend on that row alone (elementwise operations only)."""
         index = codes.index.index_select(1, self.columns)

@@ -94,6 +94,12 @@ class RowFeatures:
         learned = (FeatureKind.LEARNED,) * (layout.width - layout.raw.width)
         return torch.tensor((*learned, *layout.raw.kinds), dtype=torch.int8)
 
+    def column_of(self, view: Sequence[str]) -> torch.Tensor:
+        """The present column that each raw feature is of, counted from 0; -1 of learned ones; int64 [F]."""
+        layout = self._layout(tuple(view))
+        learned = torch.full((layout.width - layout.raw.width,), -1, dtype=torch.int64)
+        return torch.cat([learned, layout.raw.column_of])
+
     @torch.no_grad()
     def compute(self, codes: Codes, view: Sequence[str]) -> torch.Tensor:
         """Features float32 [B, F] on the CPU; the same bits for a row alone, in any company and at any B."""

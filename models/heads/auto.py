@@ -19,7 +19,7 @@ from models.heads.forest import MAX_LABELS, ForestHeadConfig
 from models.heads.full import tune
 from models.heads.full_head import FULL
 from models.heads.gbdt import GbdtHeadConfig
-from models.heads.linear import solve
+from models.heads.linear import fit_plain, solve
 from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
 from models.heads.scoring import ScoringHead, is_scoring
@@ -32,9 +32,9 @@ TUNED_SHARE = 0.6  # of the time left
 class AutoHeadConfig(BaseModel):
     """A linear head and trees, weighted by how they do out of fold; one of them where the others have no say.
 
-    With few labels a random forest, and small boosted trees that correct the linear head (of numbers: that stand alone);
-    with many, boosted trees alone. With many labels a head with an encoder of its own too, where that is a gain beyond
-    noise: its pass costs time wherever it predicts.
+    With few labels a second linear head, on straight lines of the columns alone, a random forest, and small boosted trees
+    that correct the linear head (of numbers: that stand alone); with many, boosted trees alone, and a head with an encoder
+    of its own where that is a gain beyond noise: its pass costs time wherever it predicts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,18 +54,23 @@ class AutoHeadConfig(BaseModel):
             return linear
         if problem.pace.seconds_left <= 0.0:
             return replace(linear, warnings=(*linear.warnings, LATE))
-        fits = [
-            linear,
-            *(fit for fit in _trees(problem, linear) if fit is not None and fit.scores is not None),
-        ]
-        if len(fits) == 1:
+        trees = [fit for fit in _trees(problem, linear) if fit is not None and fit.scores is not None]
+        if not trees:
             return replace(linear, warnings=(*linear.warnings, LATE))
+        fits = [linear, *_straight_lines(problem), *trees]
         found = blend(problem, fits)
         if problem.tunable is None or len(problem.labels) < MIN_TUNED_LABELS:
             return found
         deadline = time.monotonic() + TUNED_SHARE * problem.pace.seconds_left
         paced = replace(problem, pace=replace(problem.pace, deadline=deadline))
         return _with_tuned(problem, found, fits, tune(paced, solution))
+
+
+def _straight_lines(problem: HeadProblem) -> Iterator[HeadFit]:
+    """A second linear head, on columns as they are, while labels are few."""
+    scaling = problem.plain_scaling
+    if scaling is not None and bool(scaling.gain.any()) and len(problem.labels) <= MAX_LABELS:
+        yield fit_plain(problem, scaling)
 
 
 def _trees(problem: HeadProblem, linear: HeadFit) -> Iterator[HeadFit | None]:

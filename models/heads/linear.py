@@ -5,7 +5,7 @@ Shape letters: `n` fitted rows, `m` rows in folds, `F` row features, `r` directi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from models.heads.linear_head import LinearHead
 from models.heads.losses import centre_and_spread
 from models.heads.prediction import FloatArray
 from models.heads.problem import HeadFit, HeadProblem
+from models.heads.scaling import FeatureScaling
 from models.heads.solvers.basis import RawRows, SpectralRows
 from models.heads.solvers.losses import BinaryLoss, Loss, MulticlassLoss, SquaredLoss
 from models.heads.strength import DEFAULT_GRADE, CrossValidated, cross_validate, fit_mixture
@@ -38,6 +39,27 @@ class LinearHeadConfig(BaseModel):
             Interrupted: the caller asked to stop.
         """
         return solve(problem).head_fit(problem)
+
+
+def fit_plain(problem: HeadProblem, scaling: FeatureScaling) -> HeadFit:
+    """The linear head on the features alone that `scaling` does not take out; the others get weight 0.
+
+    Raises:
+        Interrupted: the caller asked to stop.
+    """
+    kept = scaling.gain.nonzero().squeeze(1)
+    part = replace(
+        problem,
+        features=problem.features.index_select(1, kept),
+        scaling=FeatureScaling(scaling.centre[kept], scaling.gain[kept]),
+    )
+    fit = solve(part).head_fit(part)
+    assert isinstance(fit.head, LinearHead)
+    weight = torch.zeros(len(fit.head.weight), len(scaling.gain))
+    weight[:, kept] = fit.head.weight
+    return replace(
+        fit, head=replace(fit.head, weight=weight), report={"features": "straight lines", **fit.report}
+    )
 
 
 def solve(problem: HeadProblem, shares: dict[float, float] | None = None) -> LinearSolution:

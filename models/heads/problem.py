@@ -59,7 +59,8 @@ class HeadProblem:
 
     Shape: `features` [n, F] float32, as the encoder gives them; `columns` the same rows as plain numbers; `labels` [n], class index or number; `weights`
     [n] positive, of mean 1. `folds` is None where the labels are too few to be divided. `guessed` is there for kinds
-    that do not learn from labels; for them n is 0. `tunable` has the same n rows, for kinds that change the encoder.
+    that do not learn from labels; for them n is 0. `plain_scaling` is there where features are of columns: it leaves those
+    that are straight lines and levels (`FeatureScaling.of_columns`). `tunable` has the same n rows, for kinds that change the encoder.
     """
 
     task: Task
@@ -74,6 +75,7 @@ class HeadProblem:
     folds: Folds | None
     pace: Pace = field(default_factory=Pace)
     guessed: GuessedColumn | None = None
+    plain_scaling: FeatureScaling | None = None
     tunable: TunableEncoder | None = None
 
     @property

@@ -43,9 +43,7 @@ class FeatureScaling:
 
         `learned_variance` is the total variance of the learned ones, that of the raw ones being 1.
         """
-        wide = reference.double()
-        centre = wide.mean(dim=0) if len(wide) else wide.new_zeros(wide.shape[1])
-        deviation = (wide - centre).square().sum(dim=0).div(max(len(wide), 1)).sqrt()
+        centre, deviation = _moments(reference)
         moves = deviation > MIN_DEVIATION
         is_bin, is_value = kinds == FeatureKind.BIN, kinds == FeatureKind.VALUE
         is_indicator = kinds == FeatureKind.INDICATOR
@@ -61,6 +59,30 @@ class FeatureScaling:
         raw = torch.stack(ways).square().mean(dim=0).sqrt()
         return cls(centre.float(), (learned_variance**0.5 * learned + raw).float())
 
+    @classmethod
+    def of_columns(
+        cls, reference: torch.Tensor, kinds: torch.Tensor, column_of: torch.Tensor
+    ) -> FeatureScaling:
+        """One straight line per number and one level per category, each column as much as another; nothing else counts.
+
+        What a regression on the columns themselves would take. `column_of` [F] says which column a raw feature is of; total
+        variance is 1 as in `fit`.
+        """
+        centre, deviation = _moments(reference)
+        moves = deviation > MIN_DEVIATION
+        is_value = kinds == FeatureKind.VALUE
+        is_number = torch.zeros(int(column_of.max()) + 2 if len(column_of) else 1, dtype=torch.bool)
+        is_number[column_of[is_value | (kinds == FeatureKind.BIN)]] = True
+        is_level = moves & (kinds == FeatureKind.INDICATOR) & ~is_number[column_of]
+        levels = torch.zeros(len(is_number), dtype=deviation.dtype)
+        levels.index_add_(0, column_of[is_level], deviation[is_level].square())
+        scale = torch.where(
+            is_level,
+            levels[column_of].clamp(min=torch.finfo(deviation.dtype).tiny).rsqrt(),
+            deviation.clamp(min=DEVIATION_FLOOR).reciprocal(),
+        )
+        return cls(centre.float(), _gain(scale, deviation, is_level | (moves & is_value)).float())
+
     def apply(self, features: torch.Tensor) -> torch.Tensor:
         """Raw features [n, F] to scaled features [n, F]."""
         return (features - self.centre) * self.gain
@@ -70,6 +92,13 @@ class FeatureScaling:
         folded = (weight.double() * self.gain.double()).float()
         # The bias is taken against the rounded weight, so that rounding does not shift every prediction.
         return folded, (bias.double() - folded.double() @ self.centre.double()).float()
+
+
+def _moments(reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each feature [F], float64; zeros without rows."""
+    wide = reference.double()
+    centre = wide.mean(dim=0) if len(wide) else wide.new_zeros(wide.shape[1])
+    return centre, (wide - centre).square().sum(dim=0).div(max(len(wide), 1)).sqrt()
 
 
 def _gain(scale: torch.Tensor, deviation: torch.Tensor, block: torch.Tensor) -> torch.Tensor:

@@ -256,6 +256,7 @@ class _Session:
             features=known.features,
             columns=ColumnValues.of(known.codes, self.bundle.codec, target.view),
             scaling=sample.scaling,
+            plain_scaling=sample.plain_scaling,
             labels=fitted.labels,
             weights=fitted.weights,
             folds=folds,

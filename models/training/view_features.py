@@ -30,7 +30,7 @@ LEAST_VARIANCE = 0.03
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewSample:
-    """What is known of a view before any label: the scaling of its features, and what a row costs.
+    """What is known of a view before any label: two scalings of its features, and what a row costs.
 
     Shape: `is_raw` bool [F], true for features that do not come from the encoder.
     """
@@ -38,6 +38,7 @@ class ViewSample:
     view: tuple[str, ...]
     width: int
     scaling: FeatureScaling
+    plain_scaling: FeatureScaling
     is_raw: npt.NDArray[np.bool_]
     seconds_per_row: float
 
@@ -51,8 +52,9 @@ class ViewSample:
         scaling = FeatureScaling.fit(
             reference, kinds, learned_variance=learned_variance(bundle.report.get("columns", {}))
         )
+        plain = FeatureScaling.of_columns(reference, kinds, bundle.row_features.column_of(view))
         is_raw = (kinds != FeatureKind.LEARNED).numpy()
-        return cls(view, bundle.row_features.width(view), scaling, is_raw, seconds)
+        return cls(view, bundle.row_features.width(view), scaling, plain, is_raw, seconds)
 
     @property
     def max_rows(self) -> int:

@@ -87,6 +87,9 @@ def problem_of(
         weights=np.ones(len(labels)) if weights is None else weights / weights.mean(),
         folds=divide(labels, task, generator=np.random.default_rng(seed), max_rows=max_fold_rows),
         guessed=guessed_column(task),
+        plain_scaling=FeatureScaling.of_columns(
+            features, torch.full((features.shape[1],), FeatureKind.VALUE), torch.arange(features.shape[1])
+        ),
         tunable=tunable_of(features),
     )
 

@@ -195,6 +195,18 @@ def test__row_features__kinds__say_what_each_feature_is(mixed: Untrained) -> Non
             assert kind == (FeatureKind.BIN if is_bin else FeatureKind.INDICATOR)
 
 
+@pytest.mark.parametrize("view", [(), ("price",)])
+def test__row_features__column_of__counts_the_columns_that_raw_features_are_named_after(
+    mixed: Untrained, view: tuple[str, ...]
+) -> None:
+    names, column_of = mixed.row_features.names(view), mixed.row_features.column_of(view).tolist()
+    present = [name for name in mixed.codec.names if name not in view]
+    assert len(column_of) == len(names)
+    for name, position in zip(names, column_of, strict=True):
+        parts = name.split(":")
+        assert (position == -1) if parts[0] != "raw" else (present[position] == parts[1])
+
+
 def test__row_features__layout_1__has_no_values(mixed: Untrained) -> None:
     before = RowFeatures(mixed.codec, mixed.encoder, layout_version=1)
     assert set(mixed.row_features.names(())) - set(before.names(())) == {"raw:price:value", "raw:noise:value"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.features.schema import Task
-from models.heads.blending import MIN_WEIGHT, blend_weights, out_of_fold_blend
+from models.heads.blending import LEAD, MIN_WEIGHT, blend_weights, out_of_fold_blend
 from models.heads.folds import divide
 from models.heads.prediction import FloatArray
 
@@ -39,14 +39,21 @@ def test__blend_weights__many_labels__the_better_member_has_its_way(better: int)
     assert found[better] > 0.9
 
 
-def test__blend_weights__a_handful_of_labels__the_second_member_stays_small_until_it_proves_itself() -> None:
-    scores, labels = _members(12)
-    few = _weights([scores[0], scores[0]], labels)
-    many = _weights([scores[0], scores[0]], np.tile(labels, 1), Task.BINARY)
-    assert few[1] < 0.35
-    assert many[1] == few[1]
-    more_scores, more_labels = _members(600)
-    assert _weights([more_scores[0]] * 2, more_labels)[1] > few[1]
+@pytest.mark.parametrize("num_rows", [12, 600])
+def test__blend_weights__members_alike__follow_the_prior_however_few_labels(num_rows: int) -> None:
+    scores, labels = _members(num_rows)
+    first, *others = _weights([scores[0]] * 3, labels)
+    assert first == pytest.approx(LEAD / (LEAD + 2.0), abs=0.05)
+    assert others == pytest.approx([1.0 / (LEAD + 2.0)] * 2, abs=0.03)
+
+
+def test__blend_weights__many_members_and_outputs__rows_are_fewer_and_the_best_still_wins() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 60, 2_000).astype(np.float64)
+    knows = np.eye(60)[labels.astype(np.int64)] * 3.0
+    members = [rng.normal(size=knows.shape) for _ in range(3)]
+    found = _weights([*members, knows], labels, Task.MULTICLASS)
+    assert found[3] > 0.9
 
 
 def test__blend_weights__member_with_next_to_no_say__is_left_out() -> None:

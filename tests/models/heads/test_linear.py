@@ -12,10 +12,11 @@ from models.errors import InputError, Interrupted, LabelError
 from models.evaluation.metrics import auc
 from models.features.schema import Task
 from models.heads import load_head
-from models.heads.linear import LinearHeadConfig
+from models.heads.linear import LinearHeadConfig, fit_plain
 from models.heads.linear_head import LinearHead
 from models.heads.prediction import FloatArray, HeadPrediction
 from models.heads.problem import HeadFit, HeadProblem, Pace
+from models.heads.scaling import FeatureScaling
 from models.training.labels import check_labels
 from models.training.targets import TargetData
 from tests.models.small_problems import (
@@ -309,6 +310,24 @@ def test__linear_head__labels_in_another_unit__same_predictions(unit: float) -> 
     other = problem_of(problem.features, problem.labels * unit, Task.REGRESSION)
     first, second = (_predict(_fit(given), problem.features).value for given in (problem, other))
     np.testing.assert_allclose(np.asarray(second) / unit, np.asarray(first), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test__plain_linear_head__features_without_gain__have_no_say_in_fit_or_prediction(task: Task) -> None:
+    problem = small_problem(task)
+    gain = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+    scaling = FeatureScaling(torch.zeros(6), gain)
+    changed = problem.features.clone()
+    changed[:, gain == 0.0] += torch.randn(len(changed), 2, generator=torch.Generator().manual_seed(1))
+    one, other = (
+        fit_plain(replace(problem, features=given), scaling) for given in (problem.features, changed)
+    )
+    assert isinstance(one.head, LinearHead)
+    assert isinstance(other.head, LinearHead)
+    assert torch.equal(one.head.weight, other.head.weight)
+    assert bool((one.head.weight[:, gain == 0.0] == 0.0).all())
+    assert bool((one.head.weight[:, gain > 0.0] != 0.0).any())
+    assert one.report["features"] == "straight lines"
 
 
 def test__labels__huge_number__refused_with_code() -> None:

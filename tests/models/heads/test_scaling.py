@@ -75,3 +75,22 @@ def test__scaling__rare_indicator__is_not_blown_up() -> None:
     sample = _sample(*[0.5] * 20, 1e-4)
     gain = FeatureScaling.fit(sample, torch.full((21,), INDICATOR)).gain
     assert float(gain[-1] / gain[0]) < 11.0
+
+
+def test__scaling_of_columns__numbers_as_values_and_levels_of_a_category__each_column_alike() -> None:
+    kinds = [LEARNED, BIN, BIN, INDICATOR, VALUE, INDICATOR, INDICATOR, BIN, VALUE]
+    column_of = torch.tensor([-1, 0, 0, 0, 0, 1, 1, 2, 2])
+    sample = _sample(3.0, 0.5, 0.2, 0.4, 0.8, 0.6, 0.3, 0.2, 1.0)
+    scaling = FeatureScaling.of_columns(sample, torch.tensor(kinds), column_of)
+    variances = scaling.apply(sample).var(dim=0, correction=0)
+    third = 1 / 3
+    expected = [0.0, 0.0, 0.0, 0.0, third, third * 0.36 / 0.45, third * 0.09 / 0.45, 0.0, third]
+    torch.testing.assert_close(variances, torch.tensor(expected))
+
+
+def test__scaling_of_columns__nothing_that_moves__no_gain() -> None:
+    kinds, column_of = torch.tensor([LEARNED, INDICATOR, VALUE]), torch.tensor([-1, 0, 1])
+    for sample in (torch.full((50, 3), 3.0), torch.zeros(0, 3)):
+        assert FeatureScaling.of_columns(sample, kinds, column_of).gain.tolist() == [0.0] * 3
+    nothing = torch.zeros(0, dtype=torch.int64)
+    assert FeatureScaling.of_columns(torch.zeros(4, 0), nothing, nothing).gain.tolist() == []
