@@ -19,11 +19,11 @@ _BASES: Mapping[Part, str] = {
 
 
 def verdict_sentence(
-    comparisons: Mapping[str, PairedComparison], *, beats_constant: bool, has_trees: bool = False
+    comparisons: Mapping[str, PairedComparison], *, beats_constant: bool, is_mixed: bool = False
 ) -> str:
     """Against the baseline that does best, that is where the head's lead is smallest; then against the others.
 
-    `has_trees`: boosted trees are part of the head, so what it gains is not the encoder's alone.
+    `is_mixed`: the encoder has no part in a member of the head (trees, straight lines), so a gain is not its alone.
 
     >>> gain = PairedComparison("auc", "out_of_fold", 500, 0.018, 0.009, 0.027)
     >>> verdict_sentence({"lightgbm": gain}, beats_constant=True)
@@ -39,7 +39,7 @@ def verdict_sentence(
         reason = next(
             (found.reason for found in comparisons.values() if found.reason), "no baseline was fitted"
         )
-        what = "How this head compares" if has_trees else "What the encoder adds"
+        what = "How this head compares" if is_mixed else "What the encoder adds"
         return f"{what} with these labels cannot be said: {reason}."
     name, closest = min(known.items(), key=lambda item: item[1].difference or 0.0)
     assert closest.difference is not None and closest.low is not None and closest.high is not None  # noqa: PT018
@@ -48,11 +48,11 @@ def verdict_sentence(
     rival = BASELINE_WORDS.get(name, name)
     basis = _BASES[closest.on].format(closest.num_rows)
     gap = closest.difference * POINTS
-    whose = "this head" if has_trees else "the encoder"
+    whose = "this head" if is_mixed else "the encoder"
     others = "".join(_beside(name, found) for name, found in known.items() if found is not closest)
     if closest.low > 0.0:
-        verb = "is better by" if has_trees else "adds"
-        over = "than" if has_trees else "over"
+        verb = "is better by" if is_mixed else "adds"
+        over = "than" if is_mixed else "over"
         return (
             f"{whose.capitalize()} {verb} {points_text(gap)} ± {reach} {metric} points {over} {rival} with these labels "
             f"{basis}.{others}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 
@@ -24,7 +25,7 @@ from models.features.row_identity import row_identities
 from models.features.schema import KEY_COLUMN
 from models.heads import HeadConfig
 from models.heads.folds import Folds, divide
-from models.heads.prediction import ColumnValuesPass, FittedHead, FloatArray, IndexArray
+from models.heads.prediction import FittedHead, FloatArray, IndexArray
 from models.heads.problem import HeadFit, HeadProblem, Pace
 from models.predictor import Predictor
 from models.progress import Progress, ShouldStop, never_stop, no_progress
@@ -33,7 +34,7 @@ from models.training.budget import Plan, plan_folds, plan_rows
 from models.training.deciding import with_decision, with_scores
 from models.training.guessing import guess_head
 from models.training.importance import ImportanceTask, importance_seconds, with_importance
-from models.training.judging import Bench, judge_head
+from models.training.judging import Bench, judge_head, reads_encoder
 from models.training.labels import CheckedLabels, LabelledRows, check_labels, holdout_labels, row_groups
 from models.training.targets import HeadFailure, HeadResult, JsonObject, TargetData
 from models.training.trust import with_trust
@@ -275,7 +276,7 @@ class _Session:
         warnings += [*more, *fit.warnings]
         held_out = features.at(holdout.rows)
         rivals = self._baselines(target, problem, sample, plain, held_out.features, warnings)
-        result = self._result(target, plan, fit, folds, held_out, rivals, warnings)
+        result = self._result(target, plan, fit, folds, held_out, rivals, warnings, sample.is_raw)
         return self._with_importance(target, result, fitted, holdout, sample, started)
 
     def _with_importance(
@@ -349,12 +350,13 @@ class _Session:
         held_out: ViewFeatures,
         rivals: dict[str, BaselineOutputs],
         warnings: list[str],
+        is_raw: npt.NDArray[np.bool_],
     ) -> HeadResult:
         folded = None if folds is None else plan.fitted.at(folds.rows)
         bench = Bench.of(target.task, folded, plan.holdout, seen=target.seen_in_pretraining)
         outputs = self._outputs(fit.head, held_out) if len(held_out) else None
-        has_trees = any(isinstance(need, ColumnValuesPass) for need in fit.head.needs)
-        judgement = judge_head(bench, fit.out_of_fold, outputs, rivals, has_trees=has_trees)
+        is_mixed = not all(reads_encoder(need, is_raw) for need in fit.head.needs)
+        judgement = judge_head(bench, fit.out_of_fold, outputs, rivals, is_mixed=is_mixed)
         if target.seen_in_pretraining:
             warnings.append(bench.reasons[0])
         report: JsonObject = {

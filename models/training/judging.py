@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+import torch
+
 from models.evaluation.comparison import PairedComparison, difference
 from models.evaluation.judged import JudgedRows, Part
 from models.evaluation.metrics import beats_constant, holdout_refusal, metrics_json, missing_metrics
 from models.evaluation.verdict import verdict_sentence
 from models.features.schema import Task
-from models.heads.prediction import FloatArray
+from models.heads.prediction import ColumnValuesPass, FloatArray, Pass, RowFeaturesPass
 from models.training.baselines import BaselineOutputs
 from models.training.labels import LabelledRows
 from models.training.targets import JsonObject
@@ -82,7 +86,7 @@ def judge_head(
     holdout: FloatArray | None,
     baselines: Mapping[str, BaselineOutputs],
     *,
-    has_trees: bool = False,
+    is_mixed: bool = False,
 ) -> Judgement:
     """Everything that is said about a head with these outputs, beside baselines on the same rows."""
     judged = bench.judge(out_of_fold, holdout)
@@ -97,7 +101,7 @@ def judge_head(
             for part in parts
             if part.on == compared.on
         }
-        verdict = verdict_sentence(comparisons, beats_constant=has_skill, has_trees=has_trees)
+        verdict = verdict_sentence(comparisons, beats_constant=has_skill, is_mixed=is_mixed)
     else:
         verdict = f"This head cannot be judged: {'; '.join(bench.reasons)}."
     return Judgement(
@@ -112,3 +116,10 @@ def judge_head(
 
 def _judged(task: Task, on: Part, rows: LabelledRows, outputs: FloatArray) -> JudgedRows:
     return JudgedRows(task, on, rows.rows, rows.labels, outputs, rows.weights)
+
+
+def reads_encoder(need: Pass, is_raw: npt.NDArray[np.bool_]) -> bool:
+    """Whether the encoder has a part in what the pass gives; `is_raw` [F] as in `ViewSample`."""
+    if isinstance(need, RowFeaturesPass):
+        return bool(need.weight[:, torch.from_numpy(~is_raw)].any())
+    return not isinstance(need, ColumnValuesPass)

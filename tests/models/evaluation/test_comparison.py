@@ -85,20 +85,20 @@ def test__difference__clearly_better_model__interval_on_its_side_and_verdict_say
     assert "not shown to be better" in verdict_sentence(both, beats_constant=False)
 
 
-@pytest.mark.parametrize("has_trees", [True, False])
+@pytest.mark.parametrize("is_mixed", [True, False])
 @pytest.mark.parametrize("gap", [0.04, 0.0, -0.04])
 def test__verdict__two_baselines__names_both_and_credits_the_encoder_only_where_it_is_alone(
-    gap: float, has_trees: bool
+    gap: float, is_mixed: bool
 ) -> None:
     comparisons = {
         "logistic": PairedComparison("auc", "out_of_fold", 500, 0.05, 0.03, 0.07),
         "lightgbm": PairedComparison("auc", "out_of_fold", 500, gap, gap - 0.01, gap + 0.01),
     }
-    words = verdict_sentence(comparisons, beats_constant=True, has_trees=has_trees)
+    words = verdict_sentence(comparisons, beats_constant=True, is_mixed=is_mixed)
     assert "LightGBM" in words
     assert "Against logistic regression on raw features: +5.0 ± 2.0." in words
-    assert ("encoder" in words) is not has_trees
-    assert ("this head" in words.lower()) is has_trees
+    assert ("encoder" in words) is not is_mixed
+    assert ("this head" in words.lower()) is is_mixed
     assert words.startswith("Use more labels; ") is (gap < 0)
     assert words[0].isupper()
 
