@@ -2,7 +2,7 @@
 
     git clone --depth 1 https://github.com/vincentarelbundock/Rdatasets
     python -m benchmarks.quality.other_tables Rdatasets build/other-tables
-    make bench-quality DATA=build/other-tables ARGS="--part few-labels --splits 2 --draws 1"
+    make bench-quality DATA=build/other-tables ARGS="--part few-labels --tables attrition,flchain --splits 2 --draws 1"
 
 The tables are CSV files that come with R packages, collected by V. Arel-Bundock (Rdatasets).
 """
