@@ -52,6 +52,7 @@ def fit_plain(problem: HeadProblem, scaling: FeatureScaling) -> HeadFit:
         problem,
         features=problem.features.index_select(1, kept),
         scaling=FeatureScaling(scaling.centre[kept], scaling.gain[kept]),
+        plain_scaling=None,
     )
     fit = solve(part).head_fit(part)
     assert isinstance(fit.head, LinearHead)

@@ -57,10 +57,11 @@ class GuessedColumn:
 class HeadProblem:
     """The labelled rows of one target, all of the train part.
 
-    Shape: `features` [n, F] float32, as the encoder gives them; `columns` the same rows as plain numbers; `labels` [n], class index or number; `weights`
-    [n] positive, of mean 1. `folds` is None where the labels are too few to be divided. `guessed` is there for kinds
-    that do not learn from labels; for them n is 0. `plain_scaling` is there where features are of columns: it leaves those
-    that are straight lines and levels (`FeatureScaling.of_columns`). `tunable` has the same n rows, for kinds that change the encoder.
+    Shape: `features` [n, F] float32, as the encoder gives them; `columns` the same rows as plain numbers; `labels` [n],
+    class index or number; `weights` [n] positive, of mean 1. `folds` is None where the labels are too few to be divided.
+    `guessed` is there for kinds that do not learn from labels; for them n is 0. `plain_scaling`, for kinds that fit it
+    too, leaves the straight lines and levels of columns alone (`FeatureScaling.of_columns`). `tunable` has the same n
+    rows, for kinds that change the encoder.
     """
 
     task: Task

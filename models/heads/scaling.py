@@ -71,6 +71,7 @@ class FeatureScaling:
         centre, deviation = _moments(reference)
         moves = deviation > MIN_DEVIATION
         is_value = kinds == FeatureKind.VALUE
+        # One place more than there are columns: the last, -1, is that of learned features.
         is_number = torch.zeros(int(column_of.max()) + 2 if len(column_of) else 1, dtype=torch.bool)
         is_number[column_of[is_value | (kinds == FeatureKind.BIN)]] = True
         is_level = moves & (kinds == FeatureKind.INDICATOR) & ~is_number[column_of]

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import torch
 
@@ -276,7 +275,7 @@ class _Session:
         warnings += [*more, *fit.warnings]
         held_out = features.at(holdout.rows)
         rivals = self._baselines(target, problem, sample, plain, held_out.features, warnings)
-        result = self._result(target, plan, fit, folds, held_out, rivals, warnings, sample.is_raw)
+        result = self._result(target, plan, fit, folds, held_out, rivals, warnings, sample)
         return self._with_importance(target, result, fitted, holdout, sample, started)
 
     def _with_importance(
@@ -350,12 +349,12 @@ class _Session:
         held_out: ViewFeatures,
         rivals: dict[str, BaselineOutputs],
         warnings: list[str],
-        is_raw: npt.NDArray[np.bool_],
+        sample: ViewSample,
     ) -> HeadResult:
         folded = None if folds is None else plan.fitted.at(folds.rows)
         bench = Bench.of(target.task, folded, plan.holdout, seen=target.seen_in_pretraining)
         outputs = self._outputs(fit.head, held_out) if len(held_out) else None
-        is_mixed = not all(reads_encoder(need, is_raw) for need in fit.head.needs)
+        is_mixed = not all(reads_encoder(need, sample.is_raw) for need in fit.head.needs)
         judgement = judge_head(bench, fit.out_of_fold, outputs, rivals, is_mixed=is_mixed)
         if target.seen_in_pretraining:
             warnings.append(bench.reasons[0])
